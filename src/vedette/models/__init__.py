@@ -1,0 +1,1 @@
+"""The detectors, one algorithm a file."""
