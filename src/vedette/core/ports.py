@@ -52,14 +52,14 @@ class Journal(Protocol):
 class Store(Protocol):
     """Tables that rows are added to, exactly once by position."""
 
-    def write(self, table: str, frame: Frame) -> None:
-        """Take rows into memory; nothing is visible yet."""
+    def write(self, table: str, frame: Frame, offset: int) -> None:
+        """Take the rows of the beat that ends at `offset` into memory; nothing is visible yet.
+
+        A table that holds `offset` already ignores them, wherever earlier flushes fell.
+        """
 
     def flush(self, offset: int) -> Mapping[str, int]:
-        """Make what was written visible and durable together with `offset`; rows added by table.
-
-        A table that already holds `offset` or a later one is left as it is.
-        """
+        """Make what was written visible and durable together with `offset`; rows added by table."""
 
 
 class Stateful(Protocol):
