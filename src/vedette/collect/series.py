@@ -3,12 +3,18 @@
 from collections.abc import Callable, Iterable, Mapping
 from threading import Lock
 
+import numpy as np
 import polars as pl
 
-from vedette.core.frames import SERIES
+from vedette.core.frames import SERIES, empty
 from vedette.core.identity import series_id
 
 OVERFLOW = "__other__"
+_NONE = empty(SERIES)
+
+
+def _uncounted(source: str, samples: int) -> None:
+    """Where nobody counts."""
 
 
 class SeriesTable:
@@ -20,23 +26,28 @@ class SeriesTable:
     Args:
         limit: series a source may have.
         redact: takes secrets out of label values and names.
-        limited: is called with the source each time a sample of a series beyond the limit is resolved anew.
+        limited: is told by `count_limited` the source and how many of its samples went into its overflow series.
 
-    >>> table = SeriesTable(limit=1)
+    >>> table = SeriesTable(limit=1, limited=print)
     >>> first = table.resolve("host", "up", {"job": "node"})
-    >>> table.definitions([first])["name"].to_list()
-    ['up']
+    >>> table.definitions([first]).select("name", "labels").rows()
+    [('up', {'job': 'node'})]
     >>> table.confirm([first])
-    >>> table.definitions([first]).height
-    0
+    >>> table.pending, table.definitions([first]).height
+    (False, 0)
     >>> other = table.resolve("host", "up", {"job": "db"})
     >>> table.definitions([other])["name"].to_list(), table.overflowed(other)
     (['__other__'], True)
+    >>> table.count_limited(np.array([first, other, other]))
+    host 2
     """
 
-    def __init__(self, limit: int = 200_000, redact: Callable[[str], str] = str) -> None:
+    def __init__(
+        self, limit: int = 200_000, redact: Callable[[str], str] = str, limited: Callable[[str, int], None] = _uncounted
+    ) -> None:
         self._limit = limit
         self._redact = redact
+        self._limited = limited
         self._lock = Lock()
         self._pending: dict[int, tuple[str, dict[str, str], str, str]] = {}
         self._confirmed: set[int] = set()
@@ -61,15 +72,31 @@ class SeriesTable:
                 self._pending[identity] = (name, clean, kind, unit)
             return identity
 
+    @property
+    def pending(self) -> bool:
+        """Whether any definition still waits for a durable delivery."""
+        return bool(self._pending)
+
     def overflowed(self, identity: int) -> bool:
         """Whether `identity` is an overflow series."""
         return identity in self._overflow.values()
 
+    def count_limited(self, series: np.ndarray) -> None:
+        """Tell `limited` how many of the samples of `series` (int64, one a sample) lost their own identity to the limit."""
+        for source, identity in tuple(self._overflow.items()):
+            samples = int(np.count_nonzero(series == identity))
+            if samples:
+                self._limited(source, samples)
+
     def definitions(self, series: Iterable[int]) -> pl.DataFrame:
-        """SERIES rows for those of `series` that no durable delivery has carried yet."""
+        """SERIES rows for those of `series` that no durable delivery has carried yet; free where nothing is pending."""
+        if not self._pending:
+            return _NONE
         with self._lock:
             rows = [(each, *self._pending[each]) for each in dict.fromkeys(series) if each in self._pending]
-        return pl.DataFrame(rows, schema=SERIES, orient="row")
+        # By columns: of rows Polars makes nulls where a column is a map.
+        columns = dict(zip(SERIES, zip(*rows, strict=True), strict=True)) if rows else {}
+        return pl.DataFrame({name: list(values) for name, values in columns.items()}, schema=SERIES)
 
     def confirm(self, series: Iterable[int]) -> None:
         """A delivery with the definitions of `series` is durable."""

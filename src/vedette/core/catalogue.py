@@ -72,4 +72,4 @@ class Catalogue:
         if not wanted:
             return {}
         rows = self.frame().filter(pl.col("series").is_in(wanted)).iter_rows()
-        return {row[0]: SeriesInfo(row[0], row[1], dict(row[2]), row[3], row[4]) for row in rows}
+        return {row[0]: SeriesInfo(row[0], row[1], dict(row[2] or {}), row[3], row[4]) for row in rows}

@@ -4,6 +4,7 @@ Times are UTC microseconds. `series` is the 64-bit identity of `vedette.core.ide
 travels has exactly the columns of its schema, in this order; `conform` says what is wrong when not.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import polars as pl
@@ -79,6 +80,16 @@ def empty(schema: Schema) -> pl.DataFrame:
     (0, 3)
     """
     return pl.DataFrame(schema=schema)
+
+
+def from_rows(rows: Sequence[tuple[object, ...]], schema: Schema) -> pl.DataFrame:
+    """Rows as columns. Handed rows, Polars 2.1 reads dictionaries as null maps, so it is handed columns.
+
+    >>> from_rows([(1, "up", {"job": "a"}, "gauge", "")], SERIES)["labels"].to_list()
+    [{'job': 'a'}]
+    """
+    columns = zip(*rows, strict=True) if rows else [()] * len(schema)
+    return pl.DataFrame(dict(zip(schema, columns, strict=True)), schema=schema)
 
 
 def conform(frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:

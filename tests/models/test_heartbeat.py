@@ -1,0 +1,47 @@
+import numpy as np
+import polars as pl
+
+from vedette.core.frames import POINTS, empty
+from vedette.models import Heartbeat
+
+SECOND = 1_000_000
+START = 1_700_000_000 * SECOND
+
+
+def beat(series, at):
+    return pl.DataFrame({"series": series, "at": at, "value": [1.0] * len(series)}).cast(POINTS)
+
+
+def steady(model, count=40, step=30):
+    for i in range(count):
+        model.score(beat([1, 2], [START + i * step * SECOND] * 2), START + i * step * SECOND)
+    return START + (count - 1) * step * SECOND
+
+
+def test_silence_is_told_once_until_the_series_returns():
+    model = Heartbeat()
+    now = steady(model)
+    quiet = empty(POINTS)
+    assert model.score(quiet, now + 149 * SECOND).is_empty()
+    told = model.score(beat([2], [now + 160 * SECOND]), now + 160 * SECOND)
+    assert told["series"].to_list() == [1]
+    assert told["value"].to_list() == [160.0]
+    assert told["yhat"].to_list() == [30.0]
+    assert told["anomaly_score"][0] > 1
+    assert model.score(beat([2], [now + 200 * SECOND]), now + 200 * SECOND).is_empty()
+    model.score(beat([1, 2], [now + 210 * SECOND] * 2), now + 210 * SECOND)
+    assert model.score(quiet, now + 900 * SECOND)["series"].to_list() == [1, 2]
+
+
+def test_a_series_that_spoke_only_a_few_times_is_not_missed():
+    model = Heartbeat(points=20)
+    now = steady(model, count=10)
+    assert model.score(empty(POINTS), now + 3600 * SECOND).is_empty()
+
+
+def test_a_resumed_heartbeat_goes_on_the_same():
+    model, resumed = Heartbeat(), Heartbeat()
+    now = steady(model)
+    resumed.load({name: array.copy() for name, array in model.state().items()})
+    assert resumed.score(empty(POINTS), now + 400 * SECOND).equals(model.score(empty(POINTS), now + 400 * SECOND))
+    assert np.array_equal(resumed.state()["rows"], model.state()["rows"])

@@ -1,0 +1,121 @@
+import polars as pl
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vedette.core.catalogue import SeriesInfo
+from vedette.core.frames import AT, POINTS, SERIES, conform
+from vedette.core.identity import series_id
+from vedette.prepare.log_counts import LogCounts
+
+MINUTE = 60_000_000
+LOGS = {"at": AT, "series": pl.Int64, "severity": pl.Int32, "template": pl.Int64, "source": pl.String}
+
+
+def describe(series):
+    return {each: SeriesInfo(each, "log", {"service": f"s{each}"}, "stream", "") for each in series}
+
+
+def logs(rows):
+    table = pl.DataFrame(rows, schema={**LOGS, "at": pl.Int64}, orient="row")
+    return table.with_columns(pl.col("at").cast(AT)).select(list(LOGS))
+
+
+def template_series(stream, template):
+    return series_id("log_template_lines", {"service": f"s{stream}", "template": f"{template:016x}"})
+
+
+def values(counted, series):
+    rows = counted.points.filter(pl.col("series") == series).select(pl.col("at").cast(pl.Int64), "value").rows()
+    return [(at // MINUTE, value) for at, value in rows]
+
+
+def test_a_slot_is_counted_once_it_is_old_enough():
+    counts = LogCounts(describe)
+    counts.observe(logs([]), 10 * MINUTE)
+    early = counts.observe(logs([(10 * MINUTE, 1, 9, 7, "a"), (10 * MINUTE + 5, 1, 17, 7, "a")]), 11 * MINUTE)
+    assert early.points.is_empty()
+    assert sorted(early.series["name"].to_list()) == ["log_severity_lines", "log_severity_lines", "log_template_lines"]
+    done = counts.observe(logs([]), 12 * MINUTE)
+    conform(done.points, POINTS)
+    conform(early.series, SERIES)
+    assert values(done, template_series(1, 7)) == [(11, 2.0)]
+    assert values(done, series_id("log_severity_lines", {"service": "s1", "severity": "error"})) == [(11, 1.0)]
+
+
+def test_a_silent_template_gives_zeros_while_its_stream_is_alive():
+    counts = LogCounts(describe, idle=300, gone=120)
+    counts.observe(logs([]), 10 * MINUTE)
+    counts.observe(logs([(10 * MINUTE, 1, 9, 7, "a"), (13 * MINUTE, 1, 9, 8, "a")]), 11 * MINUTE)
+    done = counts.observe(logs([]), 40 * MINUTE)
+    assert values(done, template_series(1, 7)) == [(11, 1.0), (12, 0.0), (13, 0.0), (14, 0.0), (15, 0.0), (16, 0.0)]
+    assert values(done, template_series(1, 8)) == [(14, 1.0), (15, 0.0), (16, 0.0)]
+
+
+def test_late_lines_are_counted_by_source():
+    counts = LogCounts(describe)
+    counts.observe(logs([]), 10 * MINUTE)
+    late = counts.observe(logs([(2 * MINUTE, 1, 9, 7, "a"), (3 * MINUTE, 1, 9, 7, "b"), (10 * MINUTE, 1, 9, 7, "b")]), 10 * MINUTE)
+    assert late.late.rows() == [("a", 1), ("b", 1)]
+
+
+def test_definitions_come_once_and_beyond_the_limit_there_is_one_other():
+    counts = LogCounts(describe, limit=2)
+    counts.observe(logs([]), 10 * MINUTE)
+    first = counts.observe(logs([(10 * MINUTE, 1, 9, template, "a") for template in range(1, 30)]), 10 * MINUTE)
+    again = counts.observe(logs([(10 * MINUTE, 1, 9, template, "a") for template in range(1, 30)]), 10 * MINUTE)
+    assert first.series.height == 4
+    assert again.series.is_empty()
+    assert first.limited.rows() == [("a", 27)]
+    done = counts.observe(logs([]), 12 * MINUTE)
+    assert values(done, series_id("log_template_lines", {"template": "__other__"})) == [(11, 54.0)]
+
+
+ROWS = st.lists(
+    st.tuples(st.integers(0, 9 * 60), st.integers(1, 3), st.sampled_from([0, 9, 17]), st.integers(1, 4), st.sampled_from("ab")),
+    max_size=60,
+)
+
+
+def arrivals(rows, delays):
+    """Each line reaches us up to 60 seconds after it was logged."""
+    base = 100 * MINUTE
+    timed = [(base + row[0] * 1_000_000, *row[1:]) for row in rows]
+    return sorted(zip(timed, delays, strict=False), key=lambda pair: pair[0][0] + pair[1] * 1_000_000)
+
+
+@settings(max_examples=15, deadline=None)
+@given(ROWS, st.lists(st.integers(0, 59), min_size=60, max_size=60), st.integers(20, 90))
+def test_shuffled_within_the_bound_it_equals_a_batch_recomputation(rows, delays, beat):
+    counts, parts, late = LogCounts(describe), [], 0
+    pending = arrivals(rows, delays)
+    counts.observe(logs([]), 100 * MINUTE)
+    for now in range(0, 14 * 60, beat):
+        at = 100 * MINUTE + now * 1_000_000
+        come = [row for row, delay in pending if row[0] + delay * 1_000_000 <= at]
+        pending = pending[len(come) :]
+        counted = counts.observe(logs(come), at)
+        parts.append(counted.points)
+        late += counted.late["lines"].sum()
+    assert late == 0
+    streamed = pl.concat(parts).filter(pl.col("value") > 0).sort("series", "at")
+    whole = LogCounts(describe)
+    whole.observe(logs([]), 100 * MINUTE)
+    whole.observe(logs([(100 * MINUTE + row[0] * 1_000_000, *row[1:]) for row in rows]), 100 * MINUTE)
+    batch = whole.observe(logs([]), max(at, 100 * MINUTE)).points.filter(pl.col("value") > 0)
+    assert streamed.rows() == batch.rows()
+    assert batch["value"].sum() == 2 * len(rows)
+
+
+@settings(max_examples=15, deadline=None)
+@given(ROWS, st.integers(0, 60))
+def test_resumed_anywhere_it_gives_the_same_points(rows, cut):
+    timed = [(100 * MINUTE + row[0] * 1_000_000, *row[1:]) for row in rows]
+    whole, resumed = LogCounts(describe), LogCounts(describe)
+    beats = [([], 100), (timed[:cut], 103), (timed[cut:], 106), ([], 130)]
+    for part, at in beats:
+        expected = whole.observe(logs(part), at * MINUTE)
+        restarted = LogCounts(describe)
+        restarted.load(resumed.state())
+        found = restarted.observe(logs(part), at * MINUTE)
+        resumed = restarted
+        assert [frame.rows() for frame in found] == [frame.rows() for frame in expected]
