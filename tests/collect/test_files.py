@@ -1,13 +1,18 @@
 import os
 import shutil
+import subprocess
+import sys
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vedette.collect.files import FileSettings, FileSource
+from vedette.collect.files import FileSettings, FileSource, default_logs
 from vedette.collect.limits import Limits
 from vedette.collect.series import SeriesTable
+from vedette.core.document import read
+from vedette.core.errors import ConfigError
 
 SECOND = 1_000_000
 
@@ -26,7 +31,12 @@ class World:
 
     def start(self):
         self.source = FileSource(
-            FileSettings(**self.options), SeriesTable(), lambda: self.now, Limits(line_bytes=self.line_bytes), host="h"
+            FileSettings(**self.options),
+            SeriesTable(),
+            lambda: self.now,
+            Limits(line_bytes=self.line_bytes),
+            host="h",
+            zone="America/New_York",
         )
         for position in self.positions.values():
             self.source.seek(position)
@@ -76,6 +86,19 @@ def test_the_old_file_is_finished_after_a_rename_and_the_new_one_read_from_its_b
     assert sorted(world.drain()) == ["one", "three", "two"]
 
 
+def test_what_is_left_of_a_file_renamed_out_of_sight_or_deleted_is_read(tmp_path):
+    world = World(tmp_path, paths=(f"{tmp_path}/*.log",))
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.log").write_text(f"{name}1\n{name}2\n")
+    world.poll(limit=1)
+    world.poll(limit=1)
+    (tmp_path / "a.log").rename(tmp_path / "a.old")
+    (tmp_path / "b.log").unlink()
+    assert sorted(world.drain()) == ["a1", "a2", "b1", "b2"]
+    assert len(world.source._files) == 0
+    world.source.close()
+
+
 def test_a_copy_is_not_read_again_and_a_truncated_file_begins_anew(world, tmp_path):
     log = tmp_path / "a.log"
     log.write_text("one\ntwo\n")
@@ -105,7 +128,7 @@ def test_a_giant_line_is_cut_and_the_next_is_whole(world, tmp_path):
             file.write("x" * 10_000)
         file.write("\nnext\n")
     assert [len(body) for body in world.drain()] == [4096, 4]
-    assert world.rows[0]["attributes"] == {"vedette.truncated": "1000001"}
+    assert world.rows[0]["attributes"] == {"vedette.truncated": "1000000"}
     assert world.rows[1]["body"] == "next"
 
 
@@ -159,7 +182,6 @@ def test_each_line_comes_once_through_any_writing_rotating_and_restarting(tmp_pa
         elif action == "rotate" and log.exists() and not partial:
             log.rename(folder / f"a.log.{step}")
         elif action == "copytruncate" and log.exists() and not partial:
-            world.drain(limit)
             shutil.copy(log, folder / f"a.log.{step}")
             os.truncate(log, 0)
         elif action == "poll":
@@ -169,3 +191,166 @@ def test_each_line_comes_once_through_any_writing_rotating_and_restarting(tmp_pa
     seen = sorted(int(body.split()[1]) for body in world.drain(limit))
     world.source.close()
     assert seen == list(range(written - partial))
+
+
+def test_lines_unread_when_the_file_is_copied_and_truncated_come_once(world, tmp_path):
+    log = tmp_path / "a.log"
+    log.write_text("".join(f"line {index}\n" for index in range(100)))
+    world.poll(10)
+    shutil.copy(log, tmp_path / "a.log.1")
+    os.truncate(log, 0)
+    log.write_text("line 100\n")
+    assert sorted(world.drain(10), key=lambda body: int(body.split()[1])) == [f"line {index}" for index in range(101)]
+
+
+def test_a_file_written_anew_at_the_same_length_is_read_again(world, tmp_path):
+    log = tmp_path / "a.log"
+    log.write_text("same head\n" * 200 + "end 1\n")
+    world.drain()
+    log.write_text("same head\n" * 200 + "end 2\n")
+    os.utime(log, ns=(1, 1))
+    assert world.drain()[-1] == "end 2"
+
+
+def test_a_line_that_drips_in_byte_by_byte_comes_when_it_ends(world, tmp_path):
+    log = tmp_path / "a.log"
+    for byte in b"slow line":
+        with log.open("ab") as file:
+            file.write(bytes([byte]))
+        world.poll()
+    assert world.rows == []
+    with log.open("ab") as file:
+        file.write(b"\n")
+    assert world.drain() == ["slow line"]
+
+
+def test_a_record_of_several_lines_survives_any_cut_between_polls(tmp_path):
+    world = World(tmp_path, multiline="stack", quiet=60)
+    record = "ERROR boom\n  at f(A.java:1)\n  at g(A.java:2)\n"
+    text = (record * 3 + "INFO fine\n").encode()
+    for byte in text:
+        with (tmp_path / "a.log").open("ab") as file:
+            file.write(bytes([byte]))
+        world.now -= 4 * SECOND
+        world.poll(limit=1)
+    world.now += 60 * SECOND
+    assert world.drain(limit=1) == [*[record.removesuffix("\n")] * 3, "INFO fine"]
+    world.source.close()
+
+
+def test_a_backlog_of_records_is_not_cut_where_a_piece_ends(tmp_path):
+    world = World(tmp_path, multiline="stack")
+    (tmp_path / "a.log").write_text("".join(f"ERROR {index}\n  at f\n" for index in range(2000)))
+    world.now += 3600 * SECOND
+    assert world.drain(limit=100) == [f"ERROR {index}\n  at f" for index in range(2000)]
+    world.source.close()
+
+
+@pytest.mark.parametrize(
+    ("line", "odd"),
+    [
+        ("1969-12-31 23:59:59 a", "1969-12-31 23:59:59"),
+        ("9999-12-31T23:59:59.999Z b", "9999-12-31T23:59:59.999Z"),
+        ("2023-02-30 10:00:00 no such day", "2023-02-30 10:00:00"),
+        ("2023-03-12 02:30:00 an hour that never was", "2023-03-12 02:30:00"),
+        ('h - - [01/Jan/1970:00:00:01 +0000] "GET /"', "01/Jan/1970:00:00:01 +0000"),
+        ("[Thu Jan 01 00:00:01 1970] [notice] c", "Thu Jan 01 00:00:01 1970"),
+    ],
+)
+def test_a_time_that_is_not_believed_is_kept_in_words_and_the_line_has_that_of_its_reading(world, tmp_path, line, odd):
+    (tmp_path / "a.log").write_text(f"{line}\n")
+    world.drain()
+    (row,) = world.rows
+    assert row["at"] == row["observed_at"]
+    assert row["attributes"] == {"vedette.time": odd}
+    assert row["body"] == line
+
+
+@pytest.mark.parametrize(
+    ("line", "at"),
+    [
+        ("2023-11-05 01:30:00 the first of two such hours", datetime(2023, 11, 5, 5, 30, tzinfo=UTC)),
+        ("2023-11-10T01:30:00,5 local", datetime(2023, 11, 10, 6, 30, 0, 500_000, tzinfo=UTC)),
+        ("2023-11-10T01:30:00+05:30 says so", datetime(2023, 11, 9, 20, tzinfo=UTC)),
+        ("Nov 10 01:30:00 host app: local", datetime(2023, 11, 10, 6, 30, tzinfo=UTC)),
+    ],
+)
+def test_a_time_without_a_zone_is_of_the_zone_of_this_host(world, tmp_path, line, at):
+    (tmp_path / "a.log").write_text(f"{line}\n")
+    world.drain()
+    (row,) = world.rows
+    assert (row["at"], row["attributes"]) == (at, {})
+
+
+@pytest.mark.parametrize(
+    ("declared", "fault"),
+    [
+        ("zone: Mars/Base", "unknown time zone 'Mars/Base'"),
+        ("encoding: utf-99", "unknown encoding 'utf-99'"),
+        ("encoding: utf-32", "cannot be told apart"),
+        ("encoding: hex", "unknown encoding 'hex'"),
+        ("multiline: '^(x'", "unclosed group"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_it_starts(declared, fault):
+    with pytest.raises(ConfigError, match=r"vedette\.yaml:2") as caught:
+        read(f"paths: [x]\n{declared}", FileSettings)
+    assert fault in str(caught.value)
+
+
+def test_no_more_files_are_open_than_allowed_and_none_is_forgotten(tmp_path):
+    world = World(tmp_path, open_files=3)
+    for turn in range(3):
+        for index in range(8):
+            with (tmp_path / f"{index}.log").open("a") as file:
+                file.write(f"{index} {turn}\n" * 5)
+        world.drain(limit=2)
+        assert len(world.source._files) == 3
+    assert len(world.rows) == 8 * 3 * 5
+    world.source.close()
+
+
+def test_the_logs_of_a_host_are_those_that_hold_text_and_are_not_rotated(tmp_path):
+    for name in ("app.log", "syslog", "app.log.1", "app.log.2.gz", "wtmp", "notes.txt"):
+        (tmp_path / name).write_text("text\n")
+    (tmp_path / "binary.log").write_bytes(b"\x7fELF\0\0")
+    (tmp_path / "folder.log").mkdir()
+    assert default_logs(tmp_path) == (str(tmp_path / "app.log"), str(tmp_path / "syslog"))
+
+
+GIANT = """
+import sys
+from pathlib import Path
+from vedette.collect.files import FileSettings, FileSource
+from vedette.collect.limits import Limits
+from vedette.collect.series import SeriesTable
+
+def read(path):
+    source = FileSource(FileSettings(paths=(path,), from_start=True), SeriesTable(), lambda: 10**15, Limits())
+    found = [batch.items.frames["logs"] for batch in iter(lambda: source.poll(1000) or source.poll(1000), None)]
+    source.close()
+    return [(len(body), marks) for logs in found for body, marks in zip(logs["body"], logs["attributes"], strict=True)]
+
+def resident(what):
+    return next(int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(what))
+
+for _ in range(5):
+    read(sys.argv[1])
+Path("/proc/self/clear_refs").write_text("5")
+before = resident("VmRSS")
+rows = read(sys.argv[2])
+print(resident("VmHWM") - before)
+print(rows)
+"""
+
+
+def test_a_line_of_100_megabytes_is_cut_in_bounded_memory(tmp_path):
+    for name, megabytes in (("small", 1), ("giant", 100)):
+        with (tmp_path / name).open("w") as file:
+            for _ in range(megabytes):
+                file.write("x" * 1_000_000)
+            file.write("\nnext\n")
+    command = [sys.executable, "-c", GIANT, str(tmp_path / "small"), str(tmp_path / "giant")]
+    grown, rows = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert rows == "[(262144, {'vedette.truncated': '100000000'}), (4, {})]"
+    assert int(grown) < 2 * 256, "KiB beyond what reading a line of 1 MB takes"

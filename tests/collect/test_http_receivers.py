@@ -29,7 +29,7 @@ class MemoryJournal:
         self.keys = set()
         self.rejected = 0
 
-    def append(self, delivery, position=None):  # noqa: ARG002 -- as the port has it
+    def append(self, delivery, position=None):
         future: Future[Receipt] = Future()
         if self.full:
             future.set_exception(Transient("the log is full", retry_after=2.5))
@@ -38,13 +38,14 @@ class MemoryJournal:
             self.keys.add((delivery.source, delivery.key))
             if not seen:
                 self.kept.append(delivery)
+                self.rejected += delivery.rejected
             future.set_result(Receipt(len(self.kept), duplicate=seen))
         return future
 
-    def positions(self, source):  # noqa: ARG002 -- as the port has it
+    def positions(self, source):
         return ()
 
-    def note(self, source, *, rejected=0, shed=0, duplicate=0):  # noqa: ARG002 -- as the port has it
+    def note(self, source, *, rejected=0, shed=0, duplicate=0):
         self.rejected += rejected
 
 
@@ -81,8 +82,8 @@ def samples(body, *, now, version=1, json=False):
 
 PUSHES = {
     "lines": PushSettings(),
-    "numbers": PushSettings(kind="metrics", labels={"site": "a"}, time_unit="ms"),
-    "changes": PushSettings(kind="events"),
+    "numbers": PushSettings(records="metrics", labels={"site": "a"}, time_unit="ms"),
+    "changes": PushSettings(records="events"),
 }
 
 

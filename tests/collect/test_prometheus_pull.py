@@ -3,7 +3,9 @@ from urllib.parse import parse_qs
 
 import httpx
 import pytest
+from pydantic import ValidationError
 
+from vedette.collect.limits import Limits
 from vedette.collect.prometheus import PrometheusSettings, PrometheusSource
 from vedette.collect.series import SeriesTable
 from vedette.core.errors import BadRecord, Transient
@@ -29,10 +31,10 @@ def clock():
     return [1_000_000 * SECOND]
 
 
-def source(clock, answer=server, **options):
+def source(clock, answer=server, limits=None, **options):
     client = httpx.Client(transport=httpx.MockTransport(answer))
     settings = PrometheusSettings(url="http://p", match=("up",), step=10, interval=10, **options)
-    return PrometheusSource(settings, SeriesTable(), lambda: clock[0], client)
+    return PrometheusSource(settings, SeriesTable(), lambda: clock[0], client, limits)
 
 
 def test_spans_follow_each_other_without_gap_or_overlap(clock):
@@ -65,3 +67,35 @@ def test_refusals_and_outages_are_told_apart(clock):
         source(clock, lambda _: httpx.Response(400, text='{"status":"error","error":"parse error"}')).span(0, 1)
     with pytest.raises(Transient):
         source(clock, lambda _: httpx.Response(503)).span(0, 1)
+
+
+def test_histories_that_overlap_ask_the_same_but_for_their_ends(clock):
+    made = source(clock, window=50)
+    first = {each.key for each in made.history(0, 200 * SECOND)}
+    second = {each.key for each in made.history(70 * SECOND, 300 * SECOND)}
+    assert len(first & second) == 2
+
+
+def test_an_answer_beyond_the_limit_is_asked_for_in_halves(clock):
+    made, values = source(clock, limits=Limits(decoded_bytes=1000), window=10_000), []
+    made.seek(Position("prometheus", "0", clock[0] - 2000 * SECOND))
+    while len(values) < 190:
+        try:
+            batch = made.poll(1)
+        except Transient:
+            continue
+        values += batch.items.frames["metrics"]["value"].to_list()
+    assert values == [values[0] + 10 * index for index in range(len(values))]
+
+
+def test_a_question_that_is_refused_is_asked_again_later(clock):
+    made = source(clock, lambda _: httpx.Response(400, text='{"status":"error","error":"parse error"}'))
+    made.seek(Position("prometheus", "0", clock[0] - 1000 * SECOND))
+    with pytest.raises(Transient, match="parse error"):
+        made.poll(1)
+
+
+@pytest.mark.parametrize("url", ["prometheus:9090", "http://", "http://user:secret@p:9090", "file:///etc/passwd"])
+def test_an_address_that_cannot_be_asked_is_refused(url):
+    with pytest.raises(ValidationError, match="expected an http:// or https:// URL"):
+        PrometheusSettings(url=url, match=("up",))

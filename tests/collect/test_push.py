@@ -14,7 +14,7 @@ NOW = 1_767_225_600_000_000
 
 
 def push(kind, *records, **settings):
-    source = Push("p", PushSettings(kind=kind, **settings), SeriesTable(), Limits())
+    source = Push("p", PushSettings(records=kind, **settings), SeriesTable(), Limits())
     return source.json([Record(raw, len(raw)) for raw in records], NOW)
 
 

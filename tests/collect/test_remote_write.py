@@ -227,3 +227,42 @@ def test_definitions_stop_once_confirmed_and_retries_share_a_key():
     again = door.decode(snap(body1([UP])), now=NOW, version=1)
     assert again.key == first.key
     assert again.frames["series"].is_empty()
+
+
+@pytest.mark.parametrize(("version", "encode"), [(1, body1), (2, body2)])
+def test_a_snappy_block_cut_anywhere_is_refused(version, encode):
+    block = snap(encode([UP]))
+    for cut in range(len(block)):
+        with pytest.raises(BadRecord) as refused:
+            codec().decode(block[:cut], now=NOW, version=version)
+        assert refused.value.status == 400
+
+
+def test_what_was_written_is_counted_by_sort():
+    raw = body2([UP], part(3, native(5, MS)) + part(3, native(5, 7))) + part(5, part(1, b"\x63\x63") + part(2, sample(1.0, MS)))
+    got = codec().decode(snap(raw), now=NOW, version=2)
+    assert (got.written, got.rejected, got.records) == ((2, 1, 0), 2, 8)
+
+
+def test_far_buckets_of_a_native_histogram_cost_nothing():
+    spans = part(11, b"\x08" + number(0) + b"\x10\x01") + part(11, b"\x08" + number(1 << 31) + b"\x10\x01")
+    histogram = b"\x08\x02" + spans + part(12, number(2) + number(0)) + b"\x78" + number(MS)
+    raw = part(1, part(1, part(1, "__name__") + part(2, "lat")) + part(4, histogram))
+    got = codec().decode(snap(raw), now=NOW, version=1)
+    assert got.frames["metrics"]["value"].to_list()[-1] == 2.0
+    assert got.records < 1100
+
+
+def test_a_body_of_more_samples_than_there_was_room_for_and_then_a_small_one():
+    door = codec()
+    many = [({"__name__": "m", "i": str(each)}, [(float(each), MS)]) for each in range(6000)]
+    for series in (many, many[:2], many):
+        frame = door.decode(snap(body1(series)), now=NOW, version=1).frames["metrics"]
+        assert frame["value"].to_list() == [float(each) for each in range(len(series))]
+
+
+def test_a_frame_keeps_its_numbers_when_the_next_body_comes():
+    door = codec()
+    first = door.decode(snap(body1([UP])), now=NOW, version=1).frames["metrics"]
+    door.decode(snap(body1([({"__name__": "up"}, [(9.0, MS), (9.0, MS)])])), now=NOW, version=1)
+    assert first["value"].to_list() == [1.0, 0.0]

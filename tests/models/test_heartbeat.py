@@ -19,7 +19,7 @@ def steady(model, count=40, step=30):
 
 
 def test_silence_is_told_once_until_the_series_returns():
-    model = Heartbeat()
+    model = Heartbeat(pause_seconds=1000)
     now = steady(model)
     quiet = empty(POINTS)
     assert model.score(quiet, now + 149 * SECOND).is_empty()
@@ -34,14 +34,30 @@ def test_silence_is_told_once_until_the_series_returns():
 
 
 def test_a_series_that_spoke_only_a_few_times_is_not_missed():
-    model = Heartbeat(points=20)
+    model = Heartbeat(points=20, pause_seconds=10_000)
     now = steady(model, count=10)
     assert model.score(empty(POINTS), now + 3600 * SECOND).is_empty()
 
 
 def test_a_resumed_heartbeat_goes_on_the_same():
-    model, resumed = Heartbeat(), Heartbeat()
+    model, resumed = Heartbeat(pause_seconds=1000), Heartbeat(pause_seconds=1000)
     now = steady(model)
     resumed.load({name: array.copy() for name, array in model.state().items()})
     assert resumed.score(empty(POINTS), now + 400 * SECOND).equals(model.score(empty(POINTS), now + 400 * SECOND))
     assert np.array_equal(resumed.state()["rows"], model.state()["rows"])
+
+
+def test_our_own_absence_is_nobodys_silence():
+    model = Heartbeat()
+    now = steady(model)
+    back = now + 7200 * SECOND
+    assert model.score(empty(POINTS), back).is_empty()
+    assert model.score(beat([1, 2], [back + 10 * SECOND] * 2), back + 10 * SECOND).is_empty()
+
+
+def test_a_sender_that_catches_up_is_not_silent():
+    model = Heartbeat()
+    now = steady(model)
+    for step in range(1, 100):
+        late = beat([1, 2], [now + step * 30 * SECOND] * 2)
+        assert model.score(late, now + 7200 * SECOND + step * SECOND).is_empty()

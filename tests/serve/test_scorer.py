@@ -17,7 +17,7 @@ START = 1_700_000_000 * SECOND
 
 def beat(index: int) -> Mapping[str, pl.DataFrame]:
     at = START + index * 60 * SECOND
-    value = 100.0 if index == 190 else float(index % 3)
+    value = 100.0 if index >= 190 else float(index % 3)
     points = pl.DataFrame({"series": [1, 2], "at": [at, at], "value": [value, value]}).cast(POINTS)
     template = pl.DataFrame({"template": [index], "text": ["x"], "first_seen": [at], "series": [9]}).cast(TEMPLATES)
     return {"points": points[: 1 if index > 180 else 2], "templates": template if index in {0, 150} else template.clear()}
@@ -44,8 +44,8 @@ def test_a_scorer_that_is_resumed_goes_on_the_same():
 
 def test_it_says_how_far_it_is():
     scorer = Scorer(standard())
-    run(scorer, range(30))
-    told = {each.model: (each.known, each.young) for each in scorer.learning(START + 1800 * SECOND)}
+    run(scorer, range(29))
+    told = {each.model: (each.known, each.young) for each in scorer.learning(START + 1740 * SECOND)}
     assert told == {"envelope": (2, 2), "heartbeat": (2, 0), "novelty": (1, 1)}
 
 

@@ -1,11 +1,12 @@
 """Content encodings, undone within bounds: what a body claims to become is checked before anything is inflated."""
 
 import zlib
-from typing import Any
+from typing import Any, cast
 
 import cramjam
 import numpy as np
 
+from vedette.collect.wire import Bytes
 from vedette.core.errors import BadRecord
 
 _GZIP = b"\x1f\x8b"
@@ -31,7 +32,7 @@ def decompress(body: bytes, encoding: str, limit: int) -> bytes:
     if coding == "zstd":
         return _zstd(body, limit)
     if coding == "snappy":
-        return _snappy(body, limit)
+        return unsnap(body, limit).tobytes()
     raise BadRecord(f"one of gzip, zstd, snappy or identity is expected, got {encoding!r}", field="content-encoding", status=415)
 
 
@@ -103,7 +104,12 @@ def _zstd(body: bytes, limit: int) -> bytes:
     return bytes(room[:written])
 
 
-def _snappy(body: bytes, limit: int) -> bytes:
+def unsnap(body: bytes, limit: int) -> Bytes:
+    """A snappy block decompressed, as bytes in an array.
+
+    Raises:
+        BadRecord: 413 where it claims to be more than `limit` bytes, 400 where it is broken or falls short of its claim.
+    """
     claimed = shift = 0
     for byte in body[:5]:
         claimed |= (byte & 127) << shift
@@ -114,7 +120,11 @@ def _snappy(body: bytes, limit: int) -> bytes:
         raise _broken("snappy", "no length at its start")
     if claimed > limit:
         raise _too_large(claimed, limit)
+    room: Any = np.empty(claimed, np.uint8)
     try:
-        return bytes(cramjam.snappy.decompress_raw(body))
+        written = cramjam.snappy.decompress_raw_into(body, room)
     except cramjam.DecompressionError as error:
         raise _broken("snappy", error) from error
+    if written != claimed:
+        raise _broken("snappy", f"{written} bytes instead of the {claimed} that it claims")
+    return cast("Bytes", room)

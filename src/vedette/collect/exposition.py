@@ -13,7 +13,17 @@ from vedette.core.errors import BadRecord
 LINE: Final = re.compile(r"\s*([a-zA-Z_:][\w:]*(?:\s*\{(?:[^\"}]|\"(?:[^\"\\]|\\.)*\")*\})?)\s*(\S+)(?:\s+(-?[\d.]+))?\s*(?:#.*)?$")
 LABEL: Final = re.compile(r'\s*([a-zA-Z_]\w*)\s*=\s*"((?:[^"\\]|\\.)*)"\s*,?')
 ESCAPED: Final = re.compile(r"\\(.)")
-SUFFIXES: Final = ("_bucket", "_count", "_sum", "_total", "_created")
+SUFFIXES: Final = ("_bucket", "_count", "_sum", "_total", "_created", "_gcount", "_gsum", "_info")
+#: Kind of a series by the type of its family, and by its suffix where the family has several; anything else is unknown.
+KINDS: Final = {
+    "counter": {"": "counter", "_total": "counter", "_created": "gauge"},
+    "gauge": {"": "gauge"},
+    "histogram": {"_bucket": "bucket", "_count": "counter", "_sum": "counter", "_created": "gauge"},
+    "gaugehistogram": {"_bucket": "gauge", "_gcount": "gauge", "_gsum": "gauge"},
+    "summary": {"": "gauge", "_count": "counter", "_sum": "counter", "_created": "gauge"},
+    "info": {"": "gauge", "_info": "gauge"},
+    "stateset": {"": "gauge"},
+}
 
 
 class Exposition:
@@ -35,7 +45,7 @@ class Exposition:
         self._known: dict[str, int] = {}
 
     def parse(self, body: bytes) -> tuple[list[int], list[float]]:
-        """Series and values, in the order of the lines; time stamps of the target are not used.
+        """Series and values, in the order of the lines; time stamps and exemplars of the target are not used.
 
         Raises:
             BadRecord: a line that is no sample, by its number.
@@ -73,12 +83,9 @@ class Exposition:
         name = name.strip()
         own = {match[1]: ESCAPED.sub(_plain, match[2]) for match in LABEL.finditer(inner)}
         labels = {(f"exported_{key}" if key in self._labels else key): value for key, value in own.items()} | self._labels
-        family = next((name.removesuffix(each) for each in SUFFIXES if name.endswith(each) and name not in kinds), name)
-        kind = kinds.get(family, "unknown")
-        if kind in {"histogram", "summary"}:
-            kind = "bucket" if name.endswith("_bucket") else "gauge" if name == family else "counter"
-        elif kind not in {"counter", "gauge"}:
-            kind = "unknown"
+        suffix = "" if name in kinds else next((each for each in SUFFIXES if name.endswith(each)), "")
+        family = name.removesuffix(suffix)
+        kind = KINDS.get(kinds.get(family, ""), {}).get(suffix, "unknown")
         return self._table.resolve(self._source, name, labels, kind, units.get(family, ""))
 
 

@@ -1,31 +1,48 @@
-"""Files of the past as deliveries: the same file gives the same keys, so that importing it twice adds nothing."""
+"""Files of the past as deliveries: the same rows give the same keys, so that importing a file twice adds nothing."""
 
-import gzip
 from collections.abc import Callable, Iterator
-from datetime import UTC
-from hashlib import blake2b
-from itertools import chain, islice
+from dataclasses import dataclass
+from hashlib import blake2b, sha256
+from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO, Final, cast
+from typing import Final
 
+import numpy as np
 import polars as pl
 
-from vedette.collect.files import log_rows
+from vedette.collect.columns import FOREVER, ROWS, Columns, Rows, Table
 from vedette.collect.limits import Limits
+from vedette.collect.lines import TIME, believed, log_rows
+from vedette.collect.readers import PACKED, Handles, Reader, reader
+from vedette.collect.records import TextSettings, records
 from vedette.collect.series import SeriesTable
+from vedette.collect.tail import BOMS, Tail
 from vedette.core.errors import BadRecord, NotFound
-from vedette.core.frames import AT, METRICS
-from vedette.core.types import Delivery
+from vedette.core.frames import DEAD_LETTERS, from_rows
+from vedette.core.types import Delivery, Fault
 
-ROWS: Final = 50_000
-NAMES: Final = {
-    "series": ("series", "name", "metric", "kpi", "KPI ID"),
-    "timestamp": ("timestamp", "at", "time"),
-    "value": ("value",),
-}
-#: A whole number is seconds, milliseconds, microseconds or nanoseconds by its size: these lie centuries apart.
-UNITS: Final = ((100_000_000_000, 1_000_000), (100_000_000_000_000, 1_000), (100_000_000_000_000_000, 1))
-ENDINGS: Final = (".parquet", ".csv", ".csv.gz", ".jsonl", ".ndjson", ".jsonl.gz")
+BLOCK: Final = 4 << 20
+#: How many rows of each frame are told of in words; all of them are set aside.
+FAULTS: Final = 10
+KEPT_BYTES: Final = 4096
+NULLS: Final = ["NA", "N/A", "null", "NULL", "None"]
+SEPARATORS: Final = {".csv": ",", ".tsv": "\t"}
+LINES: Final = (".jsonl", ".ndjson", ".json")
+
+Progress = Callable[[int, int], None]
+
+
+def _silent(rows: int, read: int) -> None:
+    """Where nobody watches."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Some rows of a file, which of its rows is the first of them, and how many of its bytes have been read."""
+
+    frame: pl.DataFrame
+    first: int
+    read: int
 
 
 def read(
@@ -34,136 +51,210 @@ def read(
     limits: Limits,
     table: SeriesTable,
     source: str = "import",
-    progress: Callable[[int], None] = lambda _: None,
+    mapping: Columns | None = None,
+    text: TextSettings | None = None,
+    window: tuple[int, int] = FOREVER,
+    progress: Progress = _silent,
     now: int = 0,
 ) -> Iterator[Delivery]:
-    """The rows of `path` in pieces of 50,000, each with a key made of the file's content and its place in it.
+    """The rows of `path` in pieces of some 50,000, each with a key made of its content and all that came before it.
 
-    Parquet, CSV and JSON lines (packed by gzip or not) hold `series,timestamp,value`, with any further columns
-    as labels; every other file is read as a log.
+    Parquet, CSV, TSV and JSON lines are tables (the latter three packed as .gz, .bz2, .xz or .zst, or not); every other file
+    is read as a log. A file is read piece by piece, never whole; one that has grown by whole pieces gives the keys of before
+    for those it had. A row whose time or number is none, or is not believed, is set aside as a dead letter.
 
     Args:
         path: the file; its ending says what it is.
-        limits: `line_bytes` bounds a log line.
+        limits: `line_bytes` bounds a log line, `decoded_bytes` a row of a table.
         table: gives the series their identity.
         source: the name the rows are kept under.
-        progress: is called with the rows read so far.
-        now: UTC microseconds, for log lines that name no time; 0 takes the time of the file's last change.
+        mapping: what the columns of a table are, where their names and kinds do not say it.
+        text: how a log is read; times that name no zone are UTC by default.
+        window: the earliest and latest time believed, UTC microseconds; history may be older than what live sources may send.
+        progress: is called with the rows taken and the bytes of the file read so far.
+        now: UTC microseconds, for log lines before the first that names a time; 0 takes the time of the file's last change.
 
     Raises:
         NotFound: there is no such file.
-        BadRecord: columns are missing or a number is none; what was found and expected is named.
+        BadRecord: it is no such table, columns are missing, or none of its first rows can be taken; what was found and
+            expected is named.
     """
     if not path.is_file():
-        raise NotFound(f"{path}: no such file")
-    digest = _digest(path)
-    done = 0
-    lower = path.name.lower()
-    pieces = _metrics(path, table, source) if lower.endswith(ENDINGS) else _logs(path, limits, table, source, now)
-    for index, delivery in enumerate(pieces):
-        done += delivery.records
-        yield Delivery(source, delivery.frames, key=f"{digest}:{index}")
-        progress(done)
-
-
-def _digest(path: Path) -> str:
-    total = blake2b(digest_size=16)
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            total.update(block)
-    return total.hexdigest()
-
-
-def _frame(path: Path) -> pl.DataFrame:
-    name = path.name.lower()
-    try:
-        if name.endswith(".parquet"):
-            return pl.read_parquet(path)
-        if name.endswith((".csv", ".csv.gz")):
-            return pl.read_csv(path, infer_schema_length=10_000)
-        with gzip.open(path) if name.endswith(".gz") else path.open("rb") as file:
-            return pl.read_ndjson(file.read(), infer_schema_length=10_000)
-    except (pl.exceptions.PolarsError, gzip.BadGzipFile, EOFError) as error:
-        raise BadRecord(f"{path}: cannot be read as a table: {error}") from error
-
-
-def _metrics(path: Path, table: SeriesTable, source: str) -> Iterator[Delivery]:
-    frame = _frame(path)
-    chosen = {wanted: next((each for each in names if each in frame.columns), None) for wanted, names in NAMES.items()}
-    missing = [wanted for wanted, found in chosen.items() if found is None]
-    if missing:
-        raise BadRecord(f"{path}: found the columns {frame.columns}, expected series, timestamp, value", field=missing[0])
-    columns = cast("dict[str, str]", chosen)
-    labels = [name for name in frame.columns if name not in columns.values() and frame.schema[name] == pl.String]
-    frame = frame.select(
-        pl.col(columns["series"]).cast(pl.String).alias("__name"),
-        _times(frame[columns["timestamp"]], path).alias("at"),
-        _numbers(frame[columns["value"]], path).alias("value"),
-        *labels,
-    )
-    keys = ["__name", *labels]
-    distinct = frame.select(keys).unique(maintain_order=True)
-    ids = [
-        table.resolve(source, row[0] or "unnamed", {key: text for key, text in zip(labels, row[1:], strict=True) if text})
-        for row in distinct.iter_rows()
-    ]
-    frame = frame.join(
-        distinct.with_columns(pl.Series("series", ids, pl.Int64)), on=keys, how="left", maintain_order="left", nulls_equal=True
-    )
-    for piece in frame.select(list(METRICS)).iter_slices(ROWS):
-        yield Delivery(source, {"series": table.definitions(piece["series"].unique(maintain_order=True)), "metrics": piece})
-
-
-def _times(column: pl.Series, path: Path) -> pl.Series:
-    """UTC microseconds of times, text or whole numbers."""
-    if column.dtype == pl.String:
-        number = column.cast(pl.Int64, strict=False)
-        if number.null_count() == column.null_count():
-            column = number
-        else:
-            text = column.str.replace("T", " ", literal=True).str.strip_suffix("Z")
-            times = text.str.to_datetime("%Y-%m-%d %H:%M:%S%.f", time_unit="us", strict=False).dt.replace_time_zone("UTC")
-            return _whole(times, column, path, "timestamp")
-    if column.dtype.is_numeric():
-        frame = pl.DataFrame({"n": column.cast(pl.Float64 if column.dtype.is_float() else pl.Int64)})
-        scaled = pl.col("n") // 1000
-        for bound, factor in reversed(UNITS):
-            scaled = pl.when(pl.col("n").abs() < bound).then(pl.col("n") * factor).otherwise(scaled)
-        return frame.select(scaled.cast(pl.Int64).cast(AT))["n"]
-    if isinstance(column.dtype, pl.Datetime):
-        aware = column.dt.replace_time_zone("UTC") if column.dtype.time_zone is None else column
-        return aware.dt.convert_time_zone("UTC").dt.cast_time_unit("us")
-    raise BadRecord(f"{path}: expected a time, got {column.dtype}", field="timestamp")
-
-
-def _numbers(column: pl.Series, path: Path) -> pl.Series:
-    return _whole(column.cast(pl.Float64, strict=False), column, path, "value")
-
-
-def _whole(made: pl.Series, given: pl.Series, path: Path, field: str) -> pl.Series:
-    """`made` itself where nothing that was given became nothing."""
-    lost = made.is_null() & given.is_not_null()
-    if lost.any():
-        row = int(lost.arg_max() or 0)
-        what = "a number" if field == "value" else "a time"
-        raise BadRecord(f"{path}: expected {what}, got {given[row]!r}", field=field, position=row)
-    return made
-
-
-def _logs(path: Path, limits: Limits, table: SeriesTable, source: str, now: int) -> Iterator[Delivery]:
+        raise NotFound(f"{path}: no such file; give the path of one")
     observed = now or path.stat().st_mtime_ns // 1000
+    mapping = mapping or Columns()
+    chain, taken = blake2b(digest_size=16), 0
+    try:
+        if _table_ending(path):
+            found = _tables(path, limits, mapping, table, source=source, observed=observed, window=window)
+        else:
+            found = _logs(path, limits, text or TextSettings(zone="UTC"), table, source=source, observed=observed, window=window)
+        for rows, first, done in found:
+            chain.update(_content(rows))
+            delivery = _delivery(rows, first, table, source=source, partition=path.name, observed=observed)
+            taken += rows.frame.height
+            if delivery.records:
+                yield Delivery(source, delivery.frames, faults=delivery.faults, key=chain.hexdigest())
+            progress(taken, done)
+    except BadRecord as error:
+        raise BadRecord(f"{path}: {error.reason}", field=error.field, position=error.position) from error
+
+
+def _delivery(rows: Rows, first: int, table: SeriesTable, *, source: str, partition: str, observed: int) -> Delivery:
+    """The rows with the definitions they need, and what was set aside, by its place in the file."""
+    frames = {rows.table: rows.frame, "series": table.definitions(rows.frame["series"].unique(maintain_order=True).to_list())}
+    faults = tuple(Fault(first + row, field, reason) for row, field, reason, _ in rows.bad)
+    if rows.bad:
+        payloads = [payload[:KEPT_BYTES] for *_, payload in rows.bad]
+        letters = [
+            (observed, partition, fault.position, str(fault), sha256(payload).hexdigest(), payload)
+            for fault, payload in zip(faults, payloads, strict=True)
+        ]
+        frames["dead_letters"] = from_rows(letters, DEAD_LETTERS)
+    return Delivery(source, frames, faults=faults[:FAULTS])
+
+
+def _content(rows: Rows) -> bytes:
+    """What the rows say, as bytes that are the same on every machine."""
+    frame = rows.frame
+    at = frame["at"].to_physical().to_numpy().tobytes() + frame["series"].to_numpy().tobytes()
+    if rows.table == "metrics":
+        return at + frame["value"].to_numpy().tobytes()
+    return at + "\n".join(frame["body"].to_list()).encode("utf-8", "surrogatepass")
+
+
+def _plain_name(path: Path) -> str:
+    """The name in lower case without the ending of an archive."""
+    return path.stem.lower() if path.suffix.lower() in PACKED else path.name.lower()
+
+
+def _table_ending(path: Path) -> bool:
+    return path.name.lower().endswith(".parquet") or _plain_name(path).endswith((*SEPARATORS, *LINES))
+
+
+def _tables(
+    path: Path,
+    limits: Limits,
+    mapping: Columns,
+    table: SeriesTable,
+    *,
+    source: str,
+    observed: int,
+    window: tuple[int, int],
+) -> Iterator[tuple[Rows, int, int]]:
+    """(rows, number of the first, bytes read so far) of a table's file."""
+    reading: Table | None = None
+    pieces = _parquet(path) if path.name.lower().endswith(".parquet") else _blocks(path, limits)
+    try:
+        for piece in pieces:
+            if reading is None:
+                reading = Table(piece.frame, mapping, table, source=source, file=path.name, observed=observed, window=window)
+            for offset in range(0, piece.frame.height, reading.step):
+                rows = reading.rows(piece.frame.slice(offset, reading.step))
+                if rows.bad and not rows.frame.height and not piece.first + offset:
+                    row, field, reason, _ = rows.bad[0]
+                    raise BadRecord(f"{reason}; no row could be taken", field=field, position=row)
+                yield rows, piece.first + offset, piece.read
+    except pl.exceptions.PolarsError as error:
+        raise BadRecord(f"cannot be read as a table: {error}") from error
+
+
+def _parquet(path: Path) -> Iterator[_Piece]:
+    lazy = pl.scan_parquet(path)
+    total, size, first = lazy.select(pl.len()).collect().item(), path.stat().st_size, 0
+    for frame in lazy.collect_batches(chunk_size=ROWS, maintain_order=True):
+        yield _Piece(frame, first, size * (first + frame.height) // max(1, total))
+        first += frame.height
+
+
+def _blocks(path: Path, limits: Limits) -> Iterator[_Piece]:
+    """Whole rows of a file of text, some megabytes at a time."""
+    name = _plain_name(path)
+    separator = next((mark for ending, mark in SEPARATORS.items() if name.endswith(ending)), "")
+    header, first = b"", 0
+    with path.open("rb") as file:
+        source = reader(file, path.name, limits.decoded_bytes)
+        for raw, place in _whole_rows(source, limits.decoded_bytes, quoted=bool(separator)):
+            if not separator:
+                frame = pl.read_ndjson(BytesIO(raw), infer_schema_length=None)
+            else:
+                body = raw
+                if not header:
+                    header = raw[: raw.find(b"\n") + 1]
+                    body = raw[len(header) :]
+                frame = pl.read_csv(
+                    header + body, separator=separator, infer_schema=False, null_values=NULLS, encoding="utf8-lossy"
+                )
+            yield _Piece(frame, first, place)
+            first += frame.height
+        if source.fault:
+            raise BadRecord(f"the archive cannot be read beyond row {first}: {source.fault}")
+
+
+def _whole_rows(source: Reader, most: int, *, quoted: bool) -> Iterator[tuple[bytes, int]]:
+    """Bytes up to the end of a row, and the place in the file; a line feed between quotes ends none."""
+    at, held = 0, b""
+    while block := source.read(at, BLOCK):
+        at += len(block)
+        held += block
+        raw = np.frombuffer(held, np.uint8)
+        ends = np.flatnonzero(raw == ord("\n"))
+        if quoted:
+            ends = ends[np.cumsum(raw == ord('"'))[ends] % 2 == 0]
+        if ends.size:
+            cut = int(ends[-1]) + 1
+            yield held[:cut], source.place(at)
+            held = held[cut:]
+        if len(held) > most:
+            raise BadRecord(f"a row is longer than {most} bytes; is a quote not closed?")
+    if held.strip():
+        yield held + b"\n", source.place(at)
+
+
+def _logs(
+    path: Path,
+    limits: Limits,
+    settings: TextSettings,
+    table: SeriesTable,
+    *,
+    source: str,
+    observed: int,
+    window: tuple[int, int],
+) -> Iterator[tuple[Rows, int, int]]:
+    """(rows, number of the first, bytes read so far) of a file of lines. A line without a time has that of the one before."""
     series = table.resolve(source, "log_stream", {"file": path.name}, "stream")
-    with cast("BinaryIO", gzip.open(path)) if path.suffix == ".gz" else path.open("rb") as file:
-        lines = iter(lambda: file.readline(limits.line_bytes), b"")
-        while first := next(lines, None):
-            texts, attributes = [], []
-            for raw in islice(chain([first], lines), ROWS):
-                length = len(raw)
-                while not raw.endswith(b"\n") and (rest := file.readline(limits.line_bytes)):
-                    length += len(rest)
-                    if rest.endswith(b"\n"):
-                        break
-                texts.append(raw.rstrip(b"\r\n").decode("utf-8", "backslashreplace"))
-                attributes.append({"vedette.truncated": str(length)} if length > len(raw) else {})
-            logs = log_rows(pl.Series(texts, dtype=pl.String), attributes, series, observed, UTC)
-            yield Delivery(source, {"series": table.definitions([series]), "logs": logs})
+    stat = path.stat()
+    files = Handles(1, limits.decoded_bytes)
+    tail = Tail(str(path), f"{stat.st_dev}:{stat.st_ino}", files)
+    last = pl.Series([None], dtype=pl.Datetime("us", "UTC"))
+    first = 0
+    try:
+        head = tail.read(0, 4)
+        tail.encoding = next((name for mark, name in BOMS if head.startswith(mark)), settings.encoding)
+        while (found := _lines(tail, settings, limits.line_bytes // 2 * 2)) is not None:
+            bodies, marks = found
+            at, odd = believed(bodies, observed, settings.zone or "UTC", window)
+            at = last.append(at).fill_null(strategy="forward")[1:].fill_null(strategy="backward")
+            last = at[-1:]
+            rows = log_rows(bodies, marks.with_columns(odd.alias(TIME)), at, series=series, observed=observed)
+            yield Rows("logs", rows), first, tail.reader.place(tail.offset)
+            first += rows.height
+        if tail.reader.fault:
+            raise BadRecord(f"the archive cannot be read beyond line {first}: {tail.reader.fault}")
+    finally:
+        files.close()
+
+
+def _lines(tail: Tail, settings: TextSettings, line_bytes: int) -> tuple[pl.Series, pl.DataFrame] | None:
+    """The next records of `tail`, as many as make a delivery, with their marks; None at the end."""
+    bodies, marks, count = [], [], 0
+    full = max(ROWS - settings.multiline_lines, 1) if settings.multiline != "none" else ROWS
+    while count < full and (piece := tail.next_lines(max(ROWS - count, settings.multiline_lines + 1), line_bytes, final=True)):
+        taken = records(piece, settings, tail.encoding, waits=False, full_bytes=line_bytes // 2)
+        if taken is None:
+            break
+        tail.offset = taken.after
+        bodies.append(taken.bodies)
+        marks.append(taken.marks)
+        count += len(taken.bodies)
+    return (pl.concat(bodies), pl.concat(marks, how="diagonal")) if bodies else None

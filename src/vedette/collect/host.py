@@ -6,12 +6,12 @@ import socket
 from pathlib import Path
 from typing import Annotated, Final
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from vedette.collect.processes import ProcessGroups
 from vedette.collect.samples import Reading
 from vedette.collect.series import SeriesTable
-from vedette.core.errors import Transient
+from vedette.core.errors import ConfigError, Transient
 from vedette.core.ports import Clock
 from vedette.core.settings import Settings
 from vedette.core.types import Batch, Delivery, Position
@@ -55,6 +55,15 @@ class HostSettings(Settings):
     exclude_devices: str = r"lo|veth.*|z?ram\d+|loop\d+|fd\d+|(h|s|v|xv)d[a-z]+\d+|nvme\d+n\d+p\d+|mmcblk\d+p\d+"
     proc: Path = Path("/proc")
 
+    @field_validator("exclude_devices")
+    @classmethod
+    def _pattern(cls, text: str) -> str:
+        try:
+            re.compile(text)
+        except re.error as error:
+            raise ValueError(f"expected a regular expression: {error}") from error
+        return text
+
 
 class HostSource:
     """CPU, memory, disks, network, load, pressure and processes of this host, each `interval`.
@@ -67,9 +76,15 @@ class HostSource:
         clock: UTC microseconds.
         name: the declared name of the source.
         host: the label `host`; this machine's name by default.
+
+    Raises:
+        ConfigError: the kernel's files are not there: this is no Linux, or they are mounted elsewhere.
     """
 
     def __init__(self, settings: HostSettings, table: SeriesTable, clock: Clock, name: str = "host", host: str = "") -> None:
+        if not (settings.proc / "stat").is_file():
+            where = f"sources.{name}.proc: {settings.proc / 'stat'} is not there"
+            raise ConfigError([f"{where}; a host is read on Linux only: say where /proc is mounted, or leave this source out"])
         self._settings = settings
         self._clock = clock
         self._name = name

@@ -37,7 +37,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 class RemoteWriteDecoder(Protocol):
-    """A decompressed remote write body to columns."""
+    """A remote write body, as sent, to columns."""
 
     def __call__(self, body: bytes, *, now: int, version: int) -> Delivery:
         """`version` is 1 or 2."""
@@ -96,7 +96,10 @@ class Receivers:
     async def write(self, request: Request) -> Response:
         """Prometheus remote write 1.0 and 2.0."""
         version = _remote_write_version(request)
-        body = await self._body(request, default="snappy")
+        encoding = request.headers.get("content-encoding", "snappy").strip().lower()
+        if encoding != "snappy":
+            raise BadRecord(f"remote write is compressed with snappy, got '{encoding}'", field="Content-Encoding", status=415)
+        body = await self._read(request)
         delivery = await _off(len(body), partial(self.codecs.remote_write, body, now=self.now(), version=version))
         await self.intake.accept(delivery)
         return Response(status_code=204, headers=_written(delivery) if version == 2 else None)
@@ -160,13 +163,17 @@ class Receivers:
             return JSONResponse({"partialSuccess": partial_success} if delivery.rejected else {})
         return Response(export_response(delivery.rejected, reason), media_type=_PROTOBUF)
 
-    async def _body(self, request: Request, default: str = "identity") -> bytes:
-        encoding = request.headers.get("content-encoding", default).strip().lower()
+    async def _body(self, request: Request) -> bytes:
+        encoding = request.headers.get("content-encoding", "identity").strip().lower()
+        body = await self._read(request)
+        return await _off(len(body), partial(self.codecs.decompress, body, encoding, self.limits.decoded_bytes))
+
+    async def _read(self, request: Request) -> bytes:
         body = bytearray()
         async with asyncio.timeout(self.body_seconds):
             async for chunk in _bounded(request, self.limits.body_bytes):
                 body += chunk
-        return await _off(len(body), partial(self.codecs.decompress, bytes(body), encoding, self.limits.decoded_bytes))
+        return bytes(body)
 
     async def _pieces(self, request: Request, *, as_json: bool) -> AsyncIterator[list[Record]]:
         chunks = _bounded(request, self.limits.push_bytes)

@@ -37,9 +37,8 @@ class Intake:
         Raises:
             Transient: the log cannot take it now; nothing was kept.
         """
-        if delivery.rejected or delivery.duplicate:
-            self._journal.note(delivery.source, rejected=delivery.rejected, duplicate=delivery.duplicate)
         if not delivery.records:
+            self._journal.note(delivery.source, rejected=delivery.rejected, duplicate=delivery.duplicate)
             return Receipt(offset=-1)
         receipt = await asyncio.wrap_future(self._journal.append(redacted(delivery, self._redact)))
         if "series" in delivery.frames:
@@ -49,6 +48,10 @@ class Intake:
     def refuse(self, source: str, records: int) -> None:
         """Count records that a codec refused as a whole."""
         self._journal.note(source, rejected=records)
+
+    def shed(self, source: str, records: int) -> None:
+        """Count records that had to be dropped, for their sender cannot be told to wait."""
+        self._journal.note(source, shed=records)
 
     def clean(self, text: str) -> str:
         """`text` without secrets, for answers to senders."""

@@ -25,8 +25,8 @@ def begins(lines: pl.Series, pattern: str | None) -> np.ndarray:
     return answer
 
 
-def join(lines: pl.Series, first: np.ndarray, most: int) -> pl.Series:
-    r"""Records of lines joined by a line feed, of `most` lines at most; the rest of a longer one is one of its own.
+def join(lines: pl.Series, first: np.ndarray, most: int, between: str = "\n") -> pl.Series:
+    r"""Records of lines joined by `between`, of `most` lines at most; the rest of a longer one is one of its own.
 
     >>> join(pl.Series(["a", " b", " c", "d"]), np.array([True, False, False, True]), 2).to_list()
     ['a\n b', ' c', 'd']
@@ -35,4 +35,4 @@ def join(lines: pl.Series, first: np.ndarray, most: int) -> pl.Series:
     row = np.arange(len(group))
     place = (row - np.flatnonzero(first)[group - 1]) // most
     frame = pl.DataFrame({"line": lines, "group": group, "place": place})
-    return frame.group_by("group", "place", maintain_order=True).agg(pl.col("line").str.join("\n"))["line"]
+    return frame.group_by("group", "place", maintain_order=True).agg(pl.col("line").str.join(between))["line"]

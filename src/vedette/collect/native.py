@@ -37,9 +37,12 @@ class Native:
         if not self.bounds:
             yield 0.0, running
         merged: dict[int, float] = {}
-        shift = max(self.schema, 0) if not self.bounds else 0
+        shift, coarse = max(self.schema, 0), max(-self.schema, 0)
+        # Beyond these no double lies: what a sender claims there is counted at the edge, and no gap costs a long walk.
+        lowest, highest = (0, len(self.bounds) - 1) if self.bounds else (-(1074 >> coarse), 1024 >> coarse)
         for index, count in self.positive.items():
-            place = ((index - 1) >> shift) + 1 if not self.bounds else index
+            place = index if self.bounds else ((index - 1) >> shift) + 1
+            place = min(max(place, lowest), highest)
             merged[place] = merged.get(place, 0.0) + count
         for place in range(min(merged), max(merged) + 1) if merged else ():
             running += merged.get(place, 0.0)
@@ -50,9 +53,9 @@ class Native:
 
     def _bound(self, place: int) -> float:
         if self.bounds:
-            return self.bounds[place] if 0 <= place < len(self.bounds) else float("inf")
+            return self.bounds[place]
         exponent = place << max(-self.schema, 0)
-        return 2.0**exponent if -1075 < exponent < 1024 else (float("inf") if exponent > 0 else 0.0)
+        return 2.0**exponent if exponent < 1024 else float("inf")
 
 
 def bound_label(bound: float) -> str:
@@ -75,12 +78,14 @@ def varints(buffer: Bytes, begin: int, stop: int) -> list[int]:
     return found
 
 
-def _zigzag(value: int) -> int:
+def zigzag(value: int) -> int:
+    """A sint as it is meant."""
     value &= (1 << 64) - 1
     return (value >> 1) ^ -(value & 1)
 
 
-def _doubles(buffer: Bytes, begin: int, stop: int) -> list[float]:
+def doubles(buffer: Bytes, begin: int, stop: int) -> list[float]:
+    """The packed doubles of a span."""
     return [each[0] for each in struct.iter_unpack("<d", buffer[begin:stop].tobytes()[: (stop - begin) // 8 * 8])]
 
 
@@ -94,7 +99,7 @@ def _side(buffer: Bytes, spans: list[tuple[int, int]], deltas: list[int], counts
     for begin, stop in spans:
         offset = length = 0
         for tag, value, _, _ in fields(buffer, begin, stop):
-            offset = _zigzag(value) if tag == 8 else offset
+            offset = zigzag(value) if tag == 8 else offset
             length = value if tag == 16 else length
         index += offset
         if not 0 <= length <= len(values) - taken or abs(index) > 1 << 31:
@@ -119,16 +124,16 @@ def read_native(buffer: Bytes, begin: int, stop: int) -> Native:
         if tag in whole:
             whole[tag] = value
         elif tag in real:
-            real[tag] = _doubles(buffer, first, last)[0]
+            real[tag] = doubles(buffer, first, last)[0]
         elif tag & 7 == 2:
             lists.setdefault(tag >> 3, []).append((first, last))
     sides = []
     for spans, deltas, counts in ((8, 9, 10), (11, 12, 13)):
-        steps = [_zigzag(each) for span in lists.get(deltas, []) for each in varints(buffer, *span)]
-        direct = [each for span in lists.get(counts, []) for each in _doubles(buffer, *span)]
+        steps = [zigzag(each) for span in lists.get(deltas, []) for each in varints(buffer, *span)]
+        direct = [each for span in lists.get(counts, []) for each in doubles(buffer, *span)]
         sides.append(_side(buffer, lists.get(spans, []), steps, direct))
-    schema = _zigzag(whole[32])
-    bounds = tuple(each for span in lists.get(16, []) for each in _doubles(buffer, *span))
+    schema = zigzag(whole[32])
+    bounds = tuple(each for span in lists.get(16, []) for each in doubles(buffer, *span))
     if schema != _CUSTOM and not -4 <= schema <= 8:
         raise ValueError(f"schema {schema} is not known")
     below = sum(sides[0].values()) + whole[48] + real[57]

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Final
+from urllib.parse import urlsplit
 
 import httpx
 import msgspec
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from vedette.collect.limits import Limits
 from vedette.collect.samples import delivery
@@ -48,13 +49,21 @@ class PrometheusSettings(Settings):
     """
 
     url: str
-    match: tuple[str, ...]
+    match: Annotated[tuple[str, ...], Field(min_length=1)]
     step: Annotated[float, Field(gt=0)] = 60.0
     interval: Annotated[float, Field(gt=0)] = 60.0
     delay: Annotated[float, Field(ge=0)] = 30.0
     window: Annotated[float, Field(gt=0)] = 6 * 3600.0
     timeout: Annotated[float, Field(gt=0)] = 30.0
     bearer: str = Field("", repr=False)
+
+    @field_validator("url")
+    @classmethod
+    def _address(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
+            raise ValueError("expected an http:// or https:// URL without credentials, such as http://127.0.0.1:9090")
+        return url
 
 
 class PrometheusSource:
@@ -86,6 +95,7 @@ class PrometheusSource:
         self._name = name
         self._known: dict[tuple[tuple[str, str], ...], int] = {}
         self._after: int | None = None
+        self._most = self._span()
 
     def seek(self, position: Position) -> None:
         """Go on after the time of `position`, in UTC microseconds."""
@@ -97,9 +107,10 @@ class PrometheusSource:
     def poll(self, limit: int) -> Batch[Delivery] | None:  # noqa: ARG002 -- a span is one whole
         """The next span, once `interval` of it has passed.
 
+        An answer beyond the limit is asked for in halves, as far as single steps.
+
         Raises:
-            Transient: the server does not answer, or not now.
-            BadRecord: it refuses the question.
+            Transient: the server does not answer, not now, or it refuses the question.
         """
         step = int(self._settings.step * 1e6)
         until = (self._clock() - int(self._settings.delay * 1e6)) // step * step
@@ -107,21 +118,35 @@ class PrometheusSource:
             self._after = until - step
         if until - self._after < max(step, int(self._settings.interval * 1e6)):
             return None
-        end = min(until, self._after + self._span())
-        items = self.span(self._after + step, end)
+        end = min(until, self._after + self._most)
+        try:
+            items = self.span(self._after + step, end)
+        except BadRecord as error:
+            if error.status == 413:
+                self._most = max(step, (end - self._after) // 2 // step * step)
+            raise Transient(str(error), 1.0 if error.status == 413 else self._settings.interval) from error
         self._after = end
+        self._most = min(2 * self._most, self._span())
         return Batch(items, Position(self._name, "0", end))
 
     def history(self, start: int, end: int) -> Iterator[Delivery]:
-        """All of [start, end], UTC microseconds, in spans; each has a key of what was asked."""
+        """All of [start, end], UTC microseconds, in spans; each has a key of what was asked.
+
+        Spans begin at whole multiples of their length, so that histories that overlap ask, but for their ends, the same.
+
+        Raises:
+            Transient: the server does not answer, or not now.
+            BadRecord: it refuses the question, or the answer is beyond the limit.
+        """
         step = int(self._settings.step * 1e6)
-        at = start // step * step
+        at = -(-start // step) * step
         while at <= end:
-            until = min(end, at + self._span() - step)
+            behind = (at // self._span() + 1) * self._span()
+            until = min(end // step * step, behind - step)
             found = self.span(at, until)
             key = f"{self._settings.url}|{'|'.join(self._settings.match)}|{step}|{at}|{until}"
             yield Delivery(self._name, found.frames, key=key)
-            at += self._span()
+            at = behind
 
     def span(self, start: int, end: int) -> Delivery:
         """One question: every point in [start, end], UTC microseconds, both included."""
@@ -160,7 +185,9 @@ class PrometheusSource:
                 for piece in response.iter_bytes(65_536):
                     body += piece
                     if len(body) > self._limits.decoded_bytes:
-                        raise BadRecord(f"{url}: the answer is larger than {self._limits.decoded_bytes} bytes; narrow the window")
+                        raise BadRecord(
+                            f"{url}: the answer is larger than {self._limits.decoded_bytes} bytes; narrow the window", status=413
+                        )
         except httpx.HTTPError as error:
             raise Transient(f"{url}: {error}", self._settings.interval) from error
         if response.status_code in {429, 503} or response.status_code >= 500:

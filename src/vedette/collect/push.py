@@ -56,12 +56,12 @@ class PushSettings(Settings):
     """One declared push source.
 
     Attributes:
-        kind: what its records are.
+        records: what they are.
         labels: added to every series, and to the labels of events.
         time_unit: the unit of numeric times; without it a numeric time is an error, since units are never guessed.
     """
 
-    kind: Literal["logs", "metrics", "events"] = "logs"
+    records: Literal["logs", "metrics", "events"] = "logs"
     labels: dict[str, str] = Field(default_factory=dict)
     time_unit: Literal["s", "ms", "us", "ns"] | None = None
 
@@ -206,7 +206,7 @@ class Push:
             "metrics": ("metrics", METRICS, self._sample),
             "events": ("events", EVENTS, self._event),
         }
-        self._target, self._schema, self._decode = decoders[settings.kind]
+        self._target, self._schema, self._decode = decoders[settings.records]
 
     def text(self, records: Sequence[Record], now: int, key: str | None = None) -> Delivery:
         """Log lines as they are; every one is taken.
@@ -214,8 +214,8 @@ class Push:
         Raises:
             BadRecord: 415, where the source is declared to take something else than logs.
         """
-        if self.settings.kind != "logs":
-            raise BadRecord(f"push source '{self.name}' takes {self.settings.kind} as JSON, got text lines", status=415)
+        if self.settings.records != "logs":
+            raise BadRecord(f"push source '{self.name}' takes {self.settings.records} as JSON, got text lines", status=415)
         stream = self._stream()
         rows = [(now, now, stream, 0, *_line(record)) for record in records]
         return self._delivery(rows, [stream], [], now, key)

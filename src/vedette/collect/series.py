@@ -1,16 +1,40 @@
 """From a name and its labels to the series they are: one table for all receivers of a process."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from threading import Lock
 
 import numpy as np
 import polars as pl
 
+from vedette.collect.limits import Limits
 from vedette.core.frames import SERIES, empty
 from vedette.core.identity import series_id
 
 OVERFLOW = "__other__"
 _NONE = empty(SERIES)
+
+
+def checked(pairs: Sequence[tuple[str, str]], limits: Limits) -> dict[str, str]:
+    """Names and values as labels of a series.
+
+    Raises:
+        ValueError: there are too many, one is too long or has no name, or a name comes twice.
+
+    >>> checked([("job", "node")], Limits())
+    {'job': 'node'}
+    """
+    names = dict(pairs)
+    if len(pairs) > limits.labels:
+        raise ValueError(f"{len(pairs)} labels, at most {limits.labels} are taken")
+    if len(names) != len(pairs):
+        raise ValueError("a name comes twice")
+    if "" in names:
+        raise ValueError("a label has no name")
+    most = limits.label_bytes
+    for each in (*names, *names.values()):
+        if len(each) * 4 > most and len(each.encode()) > most:
+            raise ValueError(f"a name or value is longer than {most} bytes")
+    return names
 
 
 def _uncounted(source: str, samples: int) -> None:

@@ -1,11 +1,12 @@
 """One growing file: where we are in it, whether it is still the same, and its next whole lines."""
 
-import os
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import BinaryIO, Final
+from typing import Final
 
 import numpy as np
+
+from vedette.collect.readers import Handles, Reader
 
 HEAD: Final = 1024
 BLOCK: Final = 64 << 10
@@ -27,12 +28,14 @@ class Piece:
         starts: offset in `raw` of each line, and of the end.
         original: the length of the one line in it that was cut, else 0.
         after: offset in the file from which to read on.
+        more: whole lines may follow that did not go in.
     """
 
     raw: bytes
     starts: np.ndarray
     original: int
     after: int
+    more: bool = False
 
 
 @dataclass(slots=True)
@@ -42,45 +45,64 @@ class Tail:
     Attributes:
         path: where it was last seen.
         inode: `device:inode`.
+        files: what is open.
         head: its first bytes, up to `HEAD`, as far as they were there when last looked at.
         offset: what came before it was handed out.
         like: head, offset and last bytes of a file that this one may be a copy of; None once decided.
         last: the bytes just before `offset`.
-        packed: it was compressed; it will not grow.
+        packed: it is an archive, whose content does not grow.
+        done: an archive that was read to its end.
         fresh: it has not been compared with others yet.
-        size: when last looked at; `changed_at` is when that changed, in UTC microseconds.
+        size: when last looked at, 0 for an archive; `changed_at` is when that changed, in UTC microseconds.
+        stamp: its length and the time of its last change, by which a look at it is saved.
     """
 
     path: str
     inode: str
-    file: BinaryIO
+    files: Handles
     head: bytes = b""
     offset: int = 0
     encoding: str = "utf-8"
     last: bytes = b""
     like: "Tail | None" = None
     packed: bool = False
+    done: bool = False
     fresh: bool = False
     size: int = 0
     changed_at: int = 0
+    stamp: tuple[int, int] = (0, 0)
     _scanned: int = field(default=0)
+    _cut: bytes = field(default=b"")
 
     @property
     def partition(self) -> str:
         """Inode, and length and digest of the head: what a saved position goes by."""
         return f"{self.inode}:{len(self.head)}:{digest(self.head)}"
 
+    @property
+    def reader(self) -> Reader:
+        """Where its bytes come from; opened when it is not.
+
+        Raises:
+            OSError: it cannot be opened.
+        """
+        return self.files.get(self.path, self.inode)
+
     def read(self, at: int, size: int) -> bytes:
         """At most `size` bytes from `at`."""
-        return os.pread(self.file.fileno(), size, at)
+        return self.reader.read(at, size)
 
     def next_lines(self, limit: int, line_bytes: int, *, final: bool = False) -> Piece | None:
         """Whole lines, `limit` at most; None when there is not one yet. `final` takes the rest as a line."""
+        if self._scanned:
+            return self._giant(self._cut, final=final)
         raw = self.read(self.offset, line_bytes)
-        ends = self._ends(raw)[:limit]
+        found = self._ends(raw)
+        ends = found[:limit]
         if ends.size:
             starts = np.concatenate([np.zeros(1, np.int64), ends])
-            return Piece(raw[: int(ends[-1])], starts, 0, self.offset + int(ends[-1]))
+            more = len(found) > len(ends) or len(raw) >= line_bytes or (final and len(raw) > ends[-1])
+            return Piece(raw[: int(ends[-1])], starts, 0, self.offset + int(ends[-1]), more)
         if len(raw) >= line_bytes:
             return self._giant(raw, final=final)
         if final and raw:
@@ -96,12 +118,13 @@ class Tail:
             ends = self._ends(block)
             if ends.size or (final and not block):
                 after = at + (int(ends[0]) if ends.size else 0)
-                self._scanned = 0
-                return Piece(raw, np.array([0, len(raw)], np.int64), after - self.offset, after)
-            if len(block) < BLOCK:
+                feed = (2 if self.encoding.startswith("utf-16") else 1) if ends.size else 0
+                self._scanned, self._cut = 0, b""
+                return Piece(raw, np.array([0, len(raw)], np.int64), after - self.offset - feed, after)
+            if len(block) < BLOCK and not final:
                 break
             at += len(block)
-        self._scanned = at
+        self._scanned, self._cut = at, raw
         return None
 
     def _ends(self, raw: bytes) -> np.ndarray:

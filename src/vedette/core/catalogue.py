@@ -2,10 +2,15 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from io import BytesIO
+from itertools import count
+from threading import Lock
 
+import numpy as np
 import polars as pl
 
 from vedette.core.frames import SERIES, conform, empty
+from vedette.core.types import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +33,7 @@ class SeriesInfo:
 
 
 class Catalogue:
-    """Series by identity. Frames of definitions go in, those that are new come out.
+    """Series by identity. Frames of definitions go in (by one thread), those that are new come out; any thread may look.
 
     >>> catalogue = Catalogue()
     >>> one = pl.DataFrame({"series": [7], "name": ["up"], "labels": [{}], "kind": ["gauge"], "unit": [""]}, schema=SERIES)
@@ -40,7 +45,8 @@ class Catalogue:
 
     def __init__(self) -> None:
         self._chunks: list[pl.DataFrame] = [empty(SERIES)]
-        self._ids: set[int] = set()
+        self._ids: dict[int, int] = {}
+        self._lock = Lock()
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -56,20 +62,33 @@ class Catalogue:
         if not fresh_ids:
             return definitions.clear()
         fresh = definitions.filter(pl.col("series").is_in(fresh_ids)).unique("series", keep="first", maintain_order=True)
-        self._ids.update(fresh_ids)
-        self._chunks.append(conform(fresh.select(list(SERIES)), SERIES))
+        with self._lock:
+            self._ids.update(zip(fresh["series"].to_list(), count(len(self._ids)), strict=False))
+            self._chunks.append(conform(fresh.select(list(SERIES)), SERIES))
         return fresh
 
     def frame(self) -> pl.DataFrame:
         """Every definition, in the order in which it became known."""
-        if len(self._chunks) > 1:
-            self._chunks = [pl.concat(self._chunks, rechunk=True)]
-        return self._chunks[0]
+        with self._lock:
+            if len(self._chunks) > 1:
+                self._chunks = [pl.concat(self._chunks, rechunk=True)]
+            return self._chunks[0]
 
     def get(self, series: Iterable[int]) -> dict[int, SeriesInfo]:
         """What is known of `series`; the unknown are left out."""
         wanted = [each for each in dict.fromkeys(series) if each in self._ids]
         if not wanted:
             return {}
-        rows = self.frame().filter(pl.col("series").is_in(wanted)).iter_rows()
+        rows = self.frame()[[self._ids[each] for each in wanted]].iter_rows()
         return {row[0]: SeriesInfo(row[0], row[1], dict(row[2] or {}), row[3], row[4]) for row in rows}
+
+    def state(self) -> State:
+        """The definitions as the bytes of one Arrow stream."""
+        buffer = BytesIO()
+        self.frame().write_ipc_stream(buffer)
+        return {"frame": np.frombuffer(buffer.getvalue(), dtype=np.uint8)}
+
+    def load(self, state: State) -> None:
+        """Know exactly the series of `state`."""
+        self._chunks, self._ids = [empty(SERIES)], {}
+        self.add(pl.read_ipc_stream(state["frame"].tobytes()))

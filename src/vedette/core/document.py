@@ -13,8 +13,8 @@ Key = tuple[str | int, ...]
 SECRETIVE = ("token", "secret", "password", "key", "credential")
 
 
-def read(text: str, model: type[M], *, name: str = "vedette.yaml") -> M:
-    r"""`text` as a `model`.
+def read(text: str, model: type[M], *, name: str = "vedette.yaml", overlay: Mapping[str, Mapping[str, object]] | None = None) -> M:
+    r"""`text` as a `model`; the sections of `overlay` go over those of the text, as options go over a file.
 
     Raises:
         ConfigError: with one line for each fault: an unknown key, a wrong type, a missing name, a key given twice.
@@ -43,6 +43,8 @@ def read(text: str, model: type[M], *, name: str = "vedette.yaml") -> M:
         content = {}
     if not isinstance(content, dict):
         raise ConfigError([f"{name}:1: expected keys and values, got {type(content).__name__}"])
+    for section, values in (overlay or {}).items():
+        content[section] = {**(content.get(section) or {}), **values}
     lines = _lines(root)
     faults = [f"{name}:{line}: {_dotted(key)}: the key is given twice" for key, line in _twice(root)]
     try:

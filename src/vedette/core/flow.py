@@ -80,6 +80,11 @@ class Flow:
         self._counts: dict[str, Counter[str]] = {}
         self._changes: tuple[Any, ...] = ()
 
+    @property
+    def offset(self) -> int:
+        """The last offset that was processed."""
+        return self._offset
+
     def start(self) -> int:
         """Resume after the newest checkpoint, or begin; returns the offset resumed after."""
         checkpoint = self._memory.latest()
@@ -94,9 +99,14 @@ class Flow:
         return offset
 
     def step(self) -> bool:
-        """Process the next beat, if there is one; whether there was."""
+        """Process the next beat, if there is one; whether there was.
+
+        Raises:
+            Transient: something could not be written now. No beat is taken until it can, so memory stays bounded.
+        """
         if self._source is None:
             raise RuntimeError("step before start")
+        self._keep()
         batch = self._source.poll(self._settings.flush_rows)
         if batch is None:
             return False
@@ -111,10 +121,7 @@ class Flow:
         self._offset, self._at = beat.last, beat.at
         self._flushed_at = self._flushed_at or beat.at
         self._saved_at = self._saved_at or beat.at
-        if self._is_due(self._saved_at, self._settings.checkpoint_seconds):
-            self.checkpoint()
-        elif self._rows >= self._settings.flush_rows or self._is_due(self._flushed_at, self._settings.flush_seconds):
-            self.flush()
+        self._keep()
         return True
 
     def flush(self) -> None:
@@ -143,8 +150,14 @@ class Flow:
             self._source.close()
             self._source = None
 
+    def _keep(self) -> None:
+        if self._is_due(self._saved_at, self._settings.checkpoint_seconds):
+            self.checkpoint()
+        elif self._rows >= self._settings.flush_rows or self._is_due(self._flushed_at, self._settings.flush_seconds):
+            self.flush()
+
     def _is_due(self, since: int, seconds: float) -> bool:
-        return self._at - since >= seconds * 1e6
+        return self._at > since and self._at - since >= seconds * 1e6
 
     def _forget_progress(self, offset: int, at: int) -> None:
         self._offset, self._at = offset, at

@@ -46,6 +46,7 @@ class Delivery:
         faults: the first of them, in words.
         key: idempotency key; a second delivery of the same source with the same key is a duplicate.
         duplicate: records the receiver itself recognised as seen before.
+        written: samples, histograms and exemplars taken, as remote write 2.0 wants them counted.
     """
 
     source: str
@@ -54,6 +55,7 @@ class Delivery:
     faults: tuple[Fault, ...] = ()
     key: str | None = None
     duplicate: int = 0
+    written: tuple[int, int, int] = (0, 0, 0)
 
     @property
     def records(self) -> int:

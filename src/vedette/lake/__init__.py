@@ -5,9 +5,10 @@ goes. That mark is what makes a replay harmless: a table that already holds an o
 files and old versions are taken care of by `maintain`, beside a writer that goes on.
 """
 
-from vedette.lake.lake import Lake
+from vedette.lake.lake import Lake, reading
 from vedette.lake.maintenance import Maintenance
 from vedette.lake.settings import LakeSettings, Retention
 from vedette.lake.tables import TABLES, Table
+from vedette.lake.verify import verify
 
-__all__ = ["TABLES", "Lake", "LakeSettings", "Maintenance", "Retention", "Table"]
+__all__ = ["TABLES", "Lake", "LakeSettings", "Maintenance", "Retention", "Table", "reading", "verify"]

@@ -19,6 +19,7 @@ from vedette.core.ports import Clock
 from vedette.core.types import Finding
 from vedette.lake.durable import repair, sync
 from vedette.lake.maintenance import Maintenance, maintain
+from vedette.lake.pins import pin
 from vedette.lake.settings import LakeSettings
 from vedette.lake.tables import DAY, TABLES, Table, delta_schema, writer_properties
 from vedette.lake.verify import verify
@@ -134,6 +135,31 @@ class Lake:
 
         _insist(table, append)
 
+    def bring(self, table: str, pieces: Mapping[str, pl.DataFrame]) -> Mapping[str, int]:
+        """Add history from elsewhere, each piece exactly once by its key, all that are new in one commit; rows added by key.
+
+        Its days are kept whatever the retention, and may be any since 1970.
+
+        Raises:
+            Transient: it could not be written now.
+        """
+        spec = _table(table)
+        handle = _open(self.root / table, spec, self.settings)
+        fresh = {key: frame for key, frame in pieces.items() if handle.transaction_version(f"import/{key}") is None}
+        if not fresh:
+            return {}
+        ready = self._ready(spec, pl.concat(fresh.values()), low=0)
+        if spec.daily:
+            pin(self.root, table, ready[DAY].unique().to_list())
+        mark = CommitProperties(app_transactions=[Transaction(f"import/{key}", 0) for key in fresh])
+
+        def append() -> int:
+            self._append(_open(self.root / table, spec, self.settings), spec, ready, mark)
+            return ready.height
+
+        _insist(table, append)
+        return {key: frame.height for key, frame in fresh.items()}
+
     def scan(self, table: str) -> pl.LazyFrame:
         """The table as it is now, lazily: filters on `day`, `series` and `at` skip files."""
         return pl.scan_delta(_open(self.root / table, _table(table), self.settings))
@@ -153,7 +179,7 @@ class Lake:
         """What is wrong with the tables, or that nothing is."""
         return verify(self.root)
 
-    def _ready(self, table: Table, frame: pl.DataFrame) -> pl.DataFrame:
+    def _ready(self, table: Table, frame: pl.DataFrame, low: int | None = None) -> pl.DataFrame:
         missing = [name for name in table.columns if name not in frame.columns]
         surplus = [name for name in frame.columns if name not in table.columns]
         if missing or surplus:
@@ -161,17 +187,17 @@ class Lake:
         frame = conform(frame.select(list(table.columns)), table.columns)
         if not table.daily:
             return frame
-        self._check_days(table, frame["at"])
+        self._check_days(table, frame["at"], low)
         if table.name == "metrics":
             frame = _without_stale(frame)
         return frame.with_columns(pl.col("at").dt.date().alias(DAY))
 
-    def _check_days(self, table: Table, at: pl.Series) -> None:
+    def _check_days(self, table: Table, at: pl.Series, low: int | None) -> None:
         if at.null_count():
             raise BadRecord(f"table {table.name}: a row without a time", field="at", position=at.is_null().arg_max())
         micros = at.to_physical()
         now = self._clock()
-        low = now - self.settings.past_days * 86_400_000_000
+        low = now - self.settings.past_days * 86_400_000_000 if low is None else low
         high = now + int(self.settings.future_seconds * 1e6)
         for bad in (micros < low, micros > high):
             if bad.any():
@@ -225,6 +251,18 @@ class Lake:
         )
         if self.settings.sync:
             sync(self.root / table.name, range(before + 1, handle.version() + 1))
+
+
+def reading(root: Path, table: str) -> pl.LazyFrame:
+    """A table as it is now, for another process than the one that writes: nothing is made, and nothing mended.
+
+    Raises:
+        NotFound: it is not there.
+    """
+    _table(table)
+    if not DeltaTable.is_deltatable(str(root / table)):
+        raise NotFound(f"{root / table}: there is no such table")
+    return pl.scan_delta(DeltaTable(root / table))
 
 
 def day_of(micros: int) -> date:

@@ -12,6 +12,7 @@ from deltalake.exceptions import DeltaError
 
 from vedette.core.failpoints import failpoint
 from vedette.lake.durable import sync
+from vedette.lake.pins import pinned
 from vedette.lake.settings import LakeSettings
 from vedette.lake.tables import DAY, TABLES, Table, writer_properties
 
@@ -69,14 +70,16 @@ def _expire(path: Path, table: Table, settings: LakeSettings, today: date) -> It
     oldest = today - timedelta(days=kept)
     handle = DeltaTable(path)
     old = _files(handle).filter(pl.col(f"partition.{DAY}") < oldest)
-    if old.is_empty():
+    days = sorted(set(old[f"partition.{DAY}"].to_list()) - pinned(path.parent, table.name))
+    if not days:
         return
     before = handle.version()
     BEFORE_MAINTENANCE_COMMIT()
     # A predicate on the partition alone only takes files out of the log; none is read.
-    handle.delete(f"{DAY} < '{oldest}'", post_commithook_properties=_HOOKS)
+    listed = ", ".join(f"'{day}'" for day in days)
+    handle.delete(f"{DAY} IN ({listed})", post_commithook_properties=_HOOKS)
     sync(path, range(before + 1, handle.version() + 1))
-    yield "expired_days", old[f"partition.{DAY}"].n_unique()
+    yield "expired_days", len(days)
 
 
 def _compact(path: Path, table: Table, settings: LakeSettings, today: date) -> Iterator[tuple[str, int]]:

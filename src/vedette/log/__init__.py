@@ -7,7 +7,9 @@ transactions, so that they balance at every moment and through any kill. A damag
 move into a new one.
 """
 
+from vedette.log.books import read_books
 from vedette.log.reader import BEAT_BYTES, BEAT_ROWS, BeatReader
-from vedette.log.sqlite import LogSettings, SqliteLog
+from vedette.log.settings import LogSettings
+from vedette.log.sqlite import SqliteLog
 
-__all__ = ["BEAT_BYTES", "BEAT_ROWS", "BeatReader", "LogSettings", "SqliteLog"]
+__all__ = ["BEAT_BYTES", "BEAT_ROWS", "BeatReader", "LogSettings", "SqliteLog", "read_books"]

@@ -3,15 +3,14 @@
 import fcntl
 import os
 import sqlite3
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from vedette.core.errors import Transient
-from vedette.core.telemetry import BOOKS
-from vedette.log.database import ROW, SCHEMA, connect, intact
+from vedette.log.books import Books, add_to_books, load_counts
+from vedette.log.database import ROW, SCHEMA, WAL_BYTES, Marks, connect, intact, load_marks
 from vedette.log.salvage import finish, salvage
 
 #: Logs up to this size are checked whole before they are used; larger ones row by row as they are read.
@@ -27,18 +26,24 @@ _ELSEWHERE: Final = frozenset(
         sqlite3.SQLITE_READONLY,
     }
 )
-Books = dict[str, Counter[str]]
 
 
 @dataclass(slots=True)
 class Opened:
-    """A connection, and what the log held when it was opened. `books` lack `in_log`, which is beside them."""
+    """A connection, and what the log held when it was opened.
+
+    Attributes:
+        marks: how far offsets, times and releases have come.
+        total: `total` of the last row.
+        keys: idempotency keys that are remembered.
+        books: what was counted.
+    """
 
     db: sqlite3.Connection
-    last: int = 0
-    last_at: int = 0
-    books: Books = field(default_factory=dict)
-    in_log: Counter[str] = field(default_factory=Counter)
+    marks: Marks = field(default_factory=Marks)
+    total: int = 0
+    keys: int = 0
+    books: Books = field(default_factory=Books)
 
 
 def lock(path: Path) -> int:
@@ -57,49 +62,78 @@ def lock(path: Path) -> int:
     return handle
 
 
-def open_log(path: Path, floor: int, corrupt: Callable[[int], None]) -> Opened:
+def open_log(
+    path: Path, floor: int, corrupt: Callable[[int], None], *, wal_bytes: int = WAL_BYTES, known: Marks | None = None
+) -> Opened:
     """Open the log at `path`, salvaged where need be; offsets go on above `floor` and all that were ever given.
+
+    Args:
+        path: the database.
+        floor: what is at or below it is safe elsewhere.
+        corrupt: is told how many bytes went into quarantine.
+        wal_bytes: about how large the write-ahead file may become.
+        known: given where the file is known to be damaged: the marks of who had it open.
 
     Raises:
         Transient: the file cannot be opened now, for a reason outside of it.
     """
-    finish(path)
     try:
-        opened = _load(path)
-    except (sqlite3.Error, OverflowError) as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _ELSEWHERE:
-            raise Transient(f"the log {path} cannot be opened: {error}") from error
-        corrupt(salvage(path).corrupt_bytes)
-        opened = _load(path)
-    opened.last = max(opened.last, floor)
+        finish(path)
+        opened = _sound(path, wal_bytes) if known is None else None
+        if opened is None:
+            corrupt(salvage(path, floor, known or Marks()))
+            opened = _load(path, wal_bytes)
+    except (sqlite3.Error, OSError) as error:
+        raise Transient(f"the log {path} cannot be opened: {error}") from error
+    opened.marks = opened.marks.joined(Marks(high=floor))
     return opened
 
 
-def _load(path: Path) -> Opened:
-    db = connect(path)
+def _sound(path: Path, wal_bytes: int) -> Opened | None:
+    """What is at `path`, or None where it is damaged."""
+    try:
+        return _load(path, wal_bytes)
+    except OverflowError:
+        return None
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _ELSEWHERE:
+            raise
+        return None
+
+
+def _load(path: Path, wal_bytes: int) -> Opened:
+    db = connect(path, wal_bytes=wal_bytes)
     try:
         db.executescript(SCHEMA)
-        _check(db)
-        opened = Opened(db)
-        meta = {name: value for name, value in db.execute("SELECT name, value FROM meta") if isinstance(value, int)}
-        (seq,) = db.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = 'entries'").fetchone()
-        highest, newest = db.execute("SELECT max(offset), max(appended_at) FROM entries").fetchone()
-        opened.last = max(seq or 0, highest or 0, meta.get("high", 0))
-        opened.last_at = max(newest or 0, meta.get("last_at", 0))
-        opened.in_log.update(dict(db.execute("SELECT source, sum(records) FROM entries WHERE tbl <> '' GROUP BY source")))
-        opened.books = _books(db)
-        _balance(db, opened)
+        opened = Opened(db, books=Books(load_counts(db)))
+        marks = load_marks(db)
+        rows = db.execute(f"SELECT {ROW} FROM entries ORDER BY offset DESC")  # noqa: S608 -- names of ours
+        newest = next(filter(intact, rows), None)
+        rows.close()
+        if newest:
+            marks, opened.total = marks.joined(Marks(newest[0], newest[3])), newest[5]
+        opened.marks = marks
+        (opened.keys,) = db.execute("SELECT count(*) FROM keys").fetchone()
+        small = _is_small(db)
+        if small:
+            _check(db)
+        if small or db.execute("SELECT 1 FROM meta WHERE name = 'salvaged'").fetchone():
+            _balance(opened)
+        else:
+            opened.books.in_log.update({source: max(0, opened.books.gap(source)) for source in opened.books.counts})
     except (sqlite3.Error, OverflowError):
         db.close()
         raise
     return opened
 
 
-def _check(db: sqlite3.Connection) -> None:
-    """Raises sqlite3.DatabaseError where the file is damaged; for a large one only what is cheap is checked."""
+def _is_small(db: sqlite3.Connection) -> bool:
     (pages,), (size,) = db.execute("PRAGMA page_count").fetchone(), db.execute("PRAGMA page_size").fetchone()
-    if pages * size > CHECKED_BYTES:
-        return
+    return bool(pages * size <= CHECKED_BYTES)
+
+
+def _check(db: sqlite3.Connection) -> None:
+    """Raises sqlite3.DatabaseError where the file is damaged."""
     (answer,) = db.execute("PRAGMA integrity_check(1)").fetchone()
     if answer != "ok":
         raise sqlite3.DatabaseError(answer)
@@ -109,30 +143,20 @@ def _check(db: sqlite3.Connection) -> None:
             raise sqlite3.DatabaseError(message)
 
 
-def _books(db: sqlite3.Connection) -> Books:
-    books: Books = {}
-    for source, book, records in db.execute("SELECT source, book, records FROM books"):
-        if isinstance(records, int) and records >= 0 and book in BOOKS:
-            books.setdefault(source, Counter())[book] = records
-    return books
-
-
-def _balance(db: sqlite3.Connection, opened: Opened) -> None:
+def _balance(opened: Opened) -> None:
     """Make the books true again where a salvage lost rows (shed) or the books themselves."""
-    db.execute("BEGIN IMMEDIATE")
-    for source in {*opened.books, *opened.in_log}:
-        book = opened.books.setdefault(source, Counter())
-        gap = book["received"] - sum(book[name] for name in BOOKS[1:]) - opened.in_log[source]
-        if gap:
-            name, records = ("shed", gap) if gap > 0 else ("received", -gap)
-            book[name] += records
-            add_to_books(db, {(source, name): records})
-    db.execute("COMMIT")
-
-
-def add_to_books(db: sqlite3.Connection, added: dict[tuple[str, str], int]) -> None:
-    """Add `records` by (source, book), within the transaction that is open."""
-    db.executemany(
-        "INSERT INTO books VALUES (?,?,?) ON CONFLICT(source, book) DO UPDATE SET records = records + excluded.records",
-        [(source, book, records) for (source, book), records in added.items() if records],
+    db, books = opened.db, opened.books
+    rows = db.execute(
+        "SELECT source, sum(records) FROM entries WHERE offset > ? AND tbl <> '' GROUP BY source", (opened.marks.released,)
     )
+    books.in_log.update(dict(rows))
+    added = {}
+    for source in {*books.counts, *books.in_log}:
+        gap = books.gap(source)
+        if gap:
+            added[source, "shed" if gap > 0 else "received"] = abs(gap)
+    db.execute("BEGIN IMMEDIATE")
+    add_to_books(db, added)
+    db.execute("DELETE FROM meta WHERE name = 'salvaged'")
+    db.execute("COMMIT")
+    books.add(added)

@@ -7,107 +7,93 @@ the bad file to be salvaged again, or the whole new one to be put in place.
 import os
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import closing
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
-from vedette.log.database import INSERT, ROW, SCHEMA, Row, connect, intact
+from vedette.log.database import INSERT, ROW, SCHEMA, Marks, Row, connect, intact, load_marks, side, store_marks
+from vedette.log.scan import scan
 
 _SIDES: Final = ("-wal", "-shm", "")
-
-
-@dataclass(frozen=True, slots=True)
-class Salvaged:
-    """What came out: rows kept, and bytes put into quarantine that no kept row accounts for (at least 1)."""
-
-    rows: int
-    corrupt_bytes: int
 
 
 def finish(path: Path) -> None:
     """Put a salvaged file in place, where an earlier start was killed before it had done so."""
     building, whole = _beside(path)
-    for side in _SIDES:
-        Path(f"{building}{side}").unlink(missing_ok=True)
+    for ending in _SIDES:
+        side(building, ending).unlink(missing_ok=True)
     if whole.exists():
         _replace(path, whole)
 
 
-def salvage(path: Path) -> Salvaged:
-    """Move the good rows of `path` into a new file in its place, and `path` itself into `quarantine/`."""
+def salvage(path: Path, floor: int, known: Marks) -> int:
+    """Move the good rows of `path` into a new file in its place, and `path` itself into `quarantine/`.
+
+    What the tree of the table no longer leads to is looked for on the raw pages. Those may still hold rows deleted long
+    ago, so of them only what is above `floor` and was not released is taken. `known` are the marks as far as they are known.
+
+    Returns:
+        Bytes in quarantine that no kept row accounts for, at least 1.
+    """
     building, whole = _beside(path)
-    size = sum(_size(Path(f"{path}{side}")) for side in ("", "-wal"))
-    target = connect(building)
-    target.executescript(SCHEMA)
-    target.execute("BEGIN")
-    rows = kept = 0
-    for row in _good_rows(path):
-        rows += target.execute(INSERT.replace("INSERT", "INSERT OR IGNORE"), row).rowcount
-        kept += len(row[-1])
-    for table, columns in (("keys", 4), ("positions", 3), ("books", 3), ("meta", 2)):
-        marks = ",".join("?" * columns)
-        target.executemany(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", _rows_of(path, table))  # noqa: S608 -- names of ours
-    high = max((seq for (seq,) in _rows_of(path, "sqlite_sequence", "seq") if isinstance(seq, int)), default=0)
-    if high < 1 << 62:
-        target.execute("INSERT OR IGNORE INTO meta VALUES ('high', ?)", (high,))
-    target.execute("COMMIT")
-    target.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    target.close()
+    size = sum(_size(side(path, ending)) for ending in ("", "-wal"))
+    with closing(connect(building)) as target:
+        target.executescript(SCHEMA)
+        target.execute("BEGIN")
+        for table, columns in (("keys", 4), ("positions", 3), ("books", 3)):
+            places = ",".join("?" * columns)
+            target.executemany(f"INSERT OR IGNORE INTO {table} VALUES ({places})", _rows_of(path, table))  # noqa: S608 -- names of ours
+        marks = known.joined(_marks_of(path))
+        store_marks(target, marks)
+        bound = max(floor, marks.released)
+        rows = chain(_walk(path), (row for row in scan(path) if row[0] > bound))
+        target.executemany(INSERT.replace("INSERT", "INSERT OR IGNORE"), rows)
+        target.execute("INSERT OR IGNORE INTO keys SELECT source, key, offset, appended_at FROM entries WHERE key IS NOT NULL")
+        target.execute("INSERT OR REPLACE INTO meta VALUES ('salvaged', 1)")
+        (kept,) = target.execute("SELECT total(length(payload)) FROM entries").fetchone()
+        target.execute("COMMIT")
+        target.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     building.replace(whole)
     _replace(path, whole)
-    return Salvaged(rows, max(1, size - kept))
+    return max(1, size - int(kept))
 
 
-def _good_rows(path: Path) -> Iterator[Row]:
-    """Rows that are intact: forward up to the damage, then backward from the end down to it."""
-    last = 0
-    for row in _walk(path, "ASC"):
-        last = row[0] if isinstance(row[0], int) else last
-        if intact(row):
-            yield row
-    for row in _walk(path, "DESC"):
-        if isinstance(row[0], int) and row[0] <= last:
-            return
-        if intact(row):
-            yield row
-
-
-def _walk(path: Path, order: str) -> Iterator[Row]:
+def _walk(path: Path) -> Iterator[Row]:
+    """Intact rows in their order, up to the first damage in the tree."""
     try:
-        db = connect(path, readonly=True)
-    except (sqlite3.Error, OSError):
+        with closing(connect(path, readonly=True)) as db:
+            db.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
+            yield from filter(intact, db.execute(f"SELECT {ROW} FROM entries ORDER BY offset"))  # noqa: S608 -- names of ours
+    except (sqlite3.Error, OSError, OverflowError):
         return
-    db.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
-    try:
-        yield from db.execute(f"SELECT {ROW} FROM entries ORDER BY offset {order}")  # noqa: S608 -- names of ours
-    except (sqlite3.Error, OverflowError):
-        return
-    finally:
-        db.close()
 
 
-def _rows_of(path: Path, table: str, columns: str = "*") -> list[tuple[object, ...]]:
+def _rows_of(path: Path, table: str) -> list[tuple[object, ...]]:
     """All rows of a small table, or none where it cannot be read to its end."""
     try:
-        db = connect(path, readonly=True)
-    except (sqlite3.Error, OSError):
+        with closing(connect(path, readonly=True)) as db:
+            return db.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608 -- names of ours
+    except (sqlite3.Error, OSError, OverflowError):
         return []
+
+
+def _marks_of(path: Path) -> Marks:
     try:
-        return db.execute(f"SELECT {columns} FROM {table}").fetchall()  # noqa: S608 -- names of ours
-    except (sqlite3.Error, OverflowError):
-        return []
-    finally:
-        db.close()
+        with closing(connect(path, readonly=True)) as db:
+            return load_marks(db)
+    except (sqlite3.Error, OSError, OverflowError):
+        return Marks()
 
 
 def _replace(path: Path, whole: Path) -> None:
     quarantine = path.parent / "quarantine"
     quarantine.mkdir(exist_ok=True)
     number = 1 + sum(1 for _ in quarantine.iterdir())
-    for side in _SIDES:
-        bad = Path(f"{path}{side}")
+    for ending in _SIDES:
+        bad = side(path, ending)
         if bad.exists():
-            bad.replace(quarantine / f"{number:04d}-{path.name}{side}")
+            bad.replace(quarantine / f"{number:04d}-{path.name}{ending}")
     whole.replace(path)
     folder = os.open(path.parent, os.O_RDONLY)
     os.fsync(folder)
@@ -115,7 +101,7 @@ def _replace(path: Path, whole: Path) -> None:
 
 
 def _beside(path: Path) -> tuple[Path, Path]:
-    return path.with_name(f"{path.name}.building"), path.with_name(f"{path.name}.whole")
+    return side(path, ".building"), side(path, ".whole")
 
 
 def _size(path: Path) -> int:

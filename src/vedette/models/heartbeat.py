@@ -13,13 +13,16 @@ from vedette.models.slots import SlotTable
 
 Array = np.ndarray[Any, Any]
 
-LAST, INTERVAL, POINTS_SEEN, REPORTED = 0, 1, 2, 3
-COLUMNS: Final = 4
+LAST, INTERVAL, POINTS_SEEN, REPORTED, HEARD = 0, 1, 2, 3, 4
+COLUMNS: Final = 5
 
 
 @dataclass
 class Heartbeat:
     """One verdict for each series that is silent for too long, again only after it has returned.
+
+    Silence is counted while we listen: from the beat in which a point arrived, whatever its own time says, and without
+    the time between beats in which we were not running. So neither our own absence nor a sender that catches up looks like silence.
 
     A verdict's value is the silence in seconds, its yhat the usual interval, its upper bound the silence allowed,
     its score value over bound.
@@ -28,6 +31,7 @@ class Heartbeat:
         points: points of a series before its silence means anything.
         intervals: usual intervals of silence that are too many.
         least_seconds: silence that is never too long.
+        pause_seconds: time between two beats of which more was not spent listening.
         forget_seconds: silence after which a series is forgotten.
         max_series: series watched at most.
 
@@ -37,26 +41,33 @@ class Heartbeat:
     >>> now = int(at[-1].timestamp() * 1e6)
     >>> heart.score(pl.DataFrame({"series": [1] * 30, "at": at, "value": [1.0] * 30}, schema=POINTS), now).height
     0
-    >>> heart.score(empty(POINTS), now + 100_000_000)["value"].to_list(), heart.score(empty(POINTS), now + 200_000_000).height
-    ([100.0], 0)
+    >>> [heart.score(empty(POINTS), now + step * 20_000_000)["value"].to_list() for step in range(1, 7)]
+    [[], [], [], [80.0], [], []]
+    >>> heart.score(empty(POINTS), now + 86_400_000_000).height
+    0
     """
 
     points: int = 20
     intervals: float = 5.0
     least_seconds: float = 60.0
+    pause_seconds: float = 30.0
     forget_seconds: float = 7 * 86_400.0
     max_series: int = 1_000_000
     version: str = "1"
     _table: SlotTable = field(init=False, repr=False, default_factory=SlotTable)
     _rows: Array = field(init=False, repr=False, default_factory=lambda: np.zeros((0, COLUMNS)))
+    _clock: Array = field(init=False, repr=False, default_factory=lambda: np.zeros(2))  # listened so far, time of the last beat
 
     def score(self, frame: pl.DataFrame, at: int) -> pl.DataFrame:
         """POINTS sorted by (series, at) in, a VERDICTS row out for each series found silent at `at` (UTC microseconds)."""
         conform(frame, POINTS)
+        listened, before = self._clock
+        passed = min(max(at - before, 0.0), self.pause_seconds * 1e6) if before else 0.0
+        self._clock = np.array([listened + passed, float(at)])
         if not frame.is_empty():
             self._hear(frame, at)
         rows = self._rows[: self._table.used]
-        silence = at - rows[:, LAST]
+        silence = self._clock[0] - rows[:, HEARD]
         limit = np.maximum(self.intervals * rows[:, INTERVAL], self.least_seconds * 1e6)
         alive = (rows[:, POINTS_SEEN] >= self.points) & (silence < self.forget_seconds * 1e6)
         late = np.flatnonzero(alive & (silence > limit) & (rows[:, REPORTED] == 0.0))
@@ -75,13 +86,14 @@ class Heartbeat:
     def state(self) -> State:
         """The memory of all series; views."""
         used = self._table.used
-        return {"ids": self._table.ids[:used], "free": self._table.free, "rows": self._rows[:used]}
+        return {"ids": self._table.ids[:used], "free": self._table.free, "rows": self._rows[:used], "clock": self._clock}
 
     def load(self, state: State) -> None:
         """Become exactly what `state` was taken from."""
         self._table = SlotTable.of(state["ids"], state["free"])
         self._rows = np.zeros((self._table.capacity, COLUMNS))
         self._rows[: self._table.used] = state["rows"]
+        self._clock = state["clock"].copy()
 
     def _hear(self, frame: pl.DataFrame, now: int) -> None:
         series, times = frame["series"].to_numpy(), frame["at"].dt.timestamp("us").to_numpy().astype(np.float64)
@@ -103,6 +115,7 @@ class Heartbeat:
         rows[:, LAST] = np.maximum(rows[:, LAST], last)
         rows[:, POINTS_SEEN] += count
         rows[:, REPORTED] = 0.0
+        rows[:, HEARD] = self._clock[0]
         self._rows[slots] = rows
 
     def _slots(self, wanted: Array, now: int) -> Array:

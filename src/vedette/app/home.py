@@ -1,0 +1,107 @@
+"""What can be read from a home by another process, whether or not one is running on it."""
+
+import getpass
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from vedette.act import Answer, Incident, IncidentStore, Window
+from vedette.core.errors import NotFound
+from vedette.core.frames import AT, from_rows
+from vedette.core.types import Finding
+from vedette.lake import TABLES, Lake, reading
+from vedette.lake import verify as checks
+
+__all__ = ["Incident", "answer", "dead_letters", "outage", "read_status", "record", "scan", "store", "verify", "write_status"]
+STATUS = "status.json"
+
+
+def store(home: Path) -> IncidentStore:
+    """The incidents, answers and windows of `home`; a context manager.
+
+    Raises:
+        NotFound: nothing ever ran there.
+    """
+    if not (home / "vedette.db").exists():
+        raise NotFound(f"{home}: nothing has run here yet; name the folder with --home, or start it with: vedette up")
+    return IncidentStore(f"sqlite:///{home / 'vedette.db'}")
+
+
+def answer(home: Path, incident: str, verdict: str, note: str, at: int) -> Answer:
+    """Keep what whoever runs this says of an incident, in SQL and as data in the lake.
+
+    Raises:
+        NotFound: there is no such incident.
+        BadRecord: the verdict is none of `real`, `false`, `known`.
+        Transient: the lake cannot be written now; the answer itself is kept.
+    """
+    with store(home) as kept:
+        said = kept.answer(incident, verdict, getpass.getuser(), note, at)
+    record(Lake(home / "lake"), said)
+    return said
+
+
+def record(lake: Lake, said: Answer) -> None:
+    """Add an answer to the lake's `feedback`."""
+    row = (said.at, said.incident, said.verdict, said.actor, said.note)
+    lake.append_now("feedback", from_rows([row], TABLES["feedback"].columns | {"at": AT}))
+
+
+def outage(start: int, end: int, labels: Mapping[str, str], note: str) -> Window:
+    """A window, UTC microseconds, of what has `labels`, that is never learnt from."""
+    return Window(0, "outage", start, end, labels, note)
+
+
+def dead_letters(home: Path) -> pl.DataFrame:
+    """Everything that was set aside, the oldest first."""
+    return scan(home, "dead_letters").sort("at").collect()
+
+
+def scan(home: Path, table: str) -> pl.LazyFrame:
+    """A table of the lake as it is now."""
+    return reading(_lake(home), table)
+
+
+def verify(home: Path) -> list[Finding]:
+    """What every check of the lake found; nothing is mended."""
+    return checks(_lake(home))
+
+
+def _lake(home: Path) -> Path:
+    if not (home / "lake").exists():
+        raise NotFound(f"{home}: there is no lake here; name its folder with --home")
+    return home / "lake"
+
+
+def write_status(home: Path, status: dict[str, Any]) -> None:
+    """Leave `status` in the home for `vedette status`, in one piece."""
+    fresh = home / f"{STATUS}.{os.getpid()}"
+    fresh.write_text(json.dumps(status, default=str), encoding="utf-8")
+    fresh.replace(home / STATUS)
+
+
+def read_status(home: Path) -> dict[str, Any]:
+    """What the process of this home last said of itself, and whether it runs.
+
+    Raises:
+        NotFound: nothing ever ran there.
+    """
+    try:
+        status: dict[str, Any] = json.loads((home / STATUS).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise NotFound(f"{home}: nothing has run here yet; start it with: vedette up --home {home}") from error
+    return status | {"running": _runs(int(status["pid"]))}
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

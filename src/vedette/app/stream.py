@@ -1,0 +1,269 @@
+"""All roles of the stream in one process."""
+
+import os
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any, Self
+
+import structlog
+from starlette.routing import Route
+
+from vedette import __version__, config
+from vedette.act import Incidents
+from vedette.act.incident import SEVERITIES
+from vedette.act.notify import Notifier
+from vedette.act.post import Poster
+from vedette.act.store import IncidentStore
+from vedette.app.home import record, write_status
+from vedette.app.journey import Journey
+from vedette.app.metrics import BooksCollector
+from vedette.app.sources import Pump, pulled
+from vedette.collect import compression
+from vedette.collect.http import Codecs, Receivers
+from vedette.collect.intake import Intake
+from vedette.collect.otlp import Otlp
+from vedette.collect.push import Push
+from vedette.collect.remote_write import RemoteWrite
+from vedette.collect.series import SeriesTable
+from vedette.collect.syslog_server import SyslogServer
+from vedette.core.catalogue import Catalogue
+from vedette.core.errors import Transient
+from vedette.core.flow import Flow
+from vedette.core.ports import Clock
+from vedette.core.telemetry import Telemetry
+from vedette.lake import Lake
+from vedette.log import SqliteLog
+from vedette.models import standard
+from vedette.prepare import StandardRecipe
+from vedette.security import Redaction
+from vedette.security.addresses import checked
+from vedette.security.outbound import client
+from vedette.serve.checkpoints import Checkpoints
+from vedette.serve.scorer import Scorer
+
+TICK_SECONDS = 1.0
+IDLE_TICKS = 5
+MAINTAIN_SECONDS = 300.0
+STATUS_SECONDS = 10.0
+
+log = structlog.get_logger()
+
+
+class App:
+    """The stream in one process: a context manager, running between enter and exit.
+
+    Args:
+        declared: what the user declared.
+        home: where everything is kept; made where it is missing, for its owner only.
+        clock: UTC microseconds.
+    """
+
+    def __init__(self, declared: config.Config, home: Path, clock: Clock) -> None:
+        self.config = declared
+        self.home = home
+        self.clock = clock
+        self.telemetry = Telemetry()
+        self.telemetry.build.labels(__version__).set(1)
+        self.catalogue = Catalogue()
+        self.redaction = Redaction(declared.redaction, lambda kind, texts: self.telemetry.redactions.labels(kind).inc(texts))
+        self.table = SeriesTable(
+            declared.limits.series_per_source,
+            self.redaction.text,
+            lambda source, samples: self.telemetry.cardinality.labels(source).inc(samples),
+        )
+        self._stopping = Event()
+        self._threads: dict[str, Thread] = {}
+        self._pumps: dict[str, Pump] = {}
+        self._undo = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as undo:
+            self._open(undo)
+            self._run(undo)
+            self._undo = undo.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._undo.close()
+
+    def _open(self, undo: ExitStack) -> None:
+        declared, home = self.config, self.home
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.lake = Lake(home / "lake", declared.lake, self.clock)
+        self.store = IncidentStore(f"sqlite:///{home / 'vedette.db'}")
+        undo.callback(self.store.close)
+        memory = Checkpoints(home / "checkpoints")
+        checkpoint = memory.latest()
+        floor = max(self.lake.floor(), checkpoint.offset if checkpoint else 0)
+        corrupt = self.telemetry.corrupt_bytes.inc
+        self.log = SqliteLog(home / "log" / "log.db", declared.log, clock=self.clock, floor=floor, corrupt=corrupt)
+        undo.callback(self.log.close)
+        recipe = StandardRecipe(declared.prepare, self.catalogue)
+        self.scorer = Scorer(standard(declared.detectors))
+        incidents = Incidents(declared.act, self.catalogue)
+        self.flow = Flow(
+            self.log.reader,
+            Journey(recipe, self.scorer, incidents, self.telemetry, self.clock),
+            {"catalogue": self.catalogue, "recipe": recipe, "scorer": self.scorer, "incidents": incidents},
+            store=self.lake,
+            publish=self.store.upsert,
+            memory=memory,
+            release=self.log.release,
+            settings=declared.flow,
+        )
+        undo.callback(lambda: write_status(self.home, self.status()))
+        self.flow.start()
+        undo.callback(self.flow.stop)
+        self.telemetry.registry.register(
+            BooksCollector(self.log.books, lambda: {"serve": self.log.lag(self.flow.offset)}, self._open_incidents)
+        )
+        self.intake = Intake(self.log, self.table, self.redaction)
+
+    def _run(self, undo: ExitStack) -> None:
+        undo.callback(self._join)
+        self._thread("serve", self._consume)
+        if self.config.receivers:
+            self._thread("notify", lambda: self._notifier().run(self._stopping.wait))
+        self._thread("tick", self._tick)
+        self._thread("maintain", self._maintain)
+        self._thread("status", self._leave_status)
+        for name, declared in self.config.sources.items():
+            source = pulled(
+                name,
+                declared,
+                table=self.table,
+                clock=self.clock,
+                limits=self.config.limits,
+                client=lambda: client(self.config.outbound.allow),
+            )
+            if source is not None:
+                pump = Pump(name, source, journal=self.log, table=self.table, redact=self.redaction, stopping=self._stopping)
+                self._pumps[name] = pump
+                self._thread(f"source {name}", pump.run)
+
+    def _leave_status(self) -> None:
+        write_status(self.home, self.status())
+        while not self._stopping.wait(STATUS_SECONDS):
+            write_status(self.home, self.status())
+
+    def _open_incidents(self) -> Mapping[str, int]:
+        found = Counter(each.severity for each in self.store.open())
+        return {severity: found[severity] for severity in SEVERITIES}
+
+    def _join(self) -> None:
+        self._stopping.set()
+        for thread in self._threads.values():
+            thread.join()
+
+    def _thread(self, name: str, run: Callable[[], None]) -> None:
+        thread = self._threads[name] = Thread(target=run, name=name, daemon=True)
+        thread.start()
+
+    def _consume(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self.flow.step()
+            except Transient as error:
+                log.warning("the tables cannot be written now; trying again", reason=str(error))
+                self._stopping.wait(error.retry_after)
+
+    def _tick(self) -> None:
+        seen, idle = -1, 0
+        while not self._stopping.wait(TICK_SECONDS):
+            idle += 1
+            if self.log.last != seen or idle >= IDLE_TICKS:
+                idle = 0
+                try:
+                    seen = self.log.tick().result().offset
+                except Transient as error:
+                    log.warning("the log cannot be written now; trying again", reason=str(error))
+
+    def _maintain(self) -> None:
+        while not self._stopping.wait(MAINTAIN_SECONDS):
+            try:
+                now = self.clock()
+                self.store.forget(now - self.config.lake.retention_days.events * 86_400_000_000)
+                done = self.lake.maintain(now)
+            except Transient as error:
+                log.warning("the lake could not be tidied; it is tried again later", reason=str(error))
+            else:
+                log.info("the lake was tidied", **asdict(done))
+
+    def _notifier(self) -> Notifier:
+        allow = self.config.outbound.allow
+        scheme = "https" if self.config.web.tls else "http"
+        return Notifier(
+            self.store,
+            self.config.receivers,
+            clock=self.clock,
+            post=Poster(lambda url: checked(url, allow)),
+            random=random.random,
+            count=lambda receiver, outcome: self.telemetry.notifications.labels(receiver, outcome).inc(),
+            address=f"{scheme}://{self.config.web.listen}",
+        )
+
+    def verdict(self, incident: str, answer: str, actor: str, note: str) -> None:
+        """Keep what an operator says of an incident, in SQL and as data in the lake.
+
+        Raises:
+            NotFound: there is no such incident.
+            BadRecord: the answer is none of `real`, `false`, `known`.
+        """
+        record(self.lake, self.store.answer(incident, answer, actor, note, self.clock()))
+
+    def receivers(self) -> list[Route]:
+        """The POST routes of everything that is sent to us."""
+        limits = self.config.limits
+        otlp = Otlp(self.table, limits)
+        codecs = Codecs(compression.decompress, RemoteWrite(self.table, limits).decode, otlp.metrics, otlp.logs)
+        pushes = {
+            name: Push(name, declared, self.table, limits)
+            for name, declared in self.config.sources.items()
+            if isinstance(declared, config.Push)
+        }
+        return Receivers(self.intake, codecs, limits, self.clock, pushes).routes()
+
+    @asynccontextmanager
+    async def listeners(self) -> AsyncIterator[None]:
+        """Listen on every port but the HTTP one while entered."""
+        async with AsyncExitStack() as stack:
+            for name, declared in self.config.sources.items():
+                if isinstance(declared, config.Syslog):
+                    server = SyslogServer(name, declared, self.intake, self.table, self.config.limits, self.clock)
+                    await stack.enter_async_context(server)
+            yield
+
+    def health(self) -> Mapping[str, Mapping[str, str]]:
+        """Each part, its state (`ok`, `degraded` or `failed`), and why."""
+        stopped = "it has stopped; its log line says why"
+        parts = {name: _health("" if thread.is_alive() else stopped, "failed") for name, thread in self._threads.items()}
+        parts["log"] = _health("" if self.log.healthy else "nothing can be written to it; look at the disk", "failed")
+        return parts | {f"source {name}": _health(pump.trouble, "degraded") for name, pump in self._pumps.items() if pump.trouble}
+
+    def status(self) -> dict[str, Any]:
+        """The sources and their books, the lag, and how far the models are."""
+        now = self.clock()
+        return {
+            "version": __version__,
+            "pid": os.getpid(),
+            "address": self.config.web.listen,
+            "at": datetime.fromtimestamp(now / 1e6, UTC).isoformat(timespec="seconds"),
+            "sources": self.log.books(),
+            "lag": self.log.lag(self.flow.offset),
+            "series": len(self.catalogue),
+            "models": [
+                {"model": each.model, "known": each.known, "learning": each.young, "why": each.why}
+                for each in self.scorer.learning(now)
+            ],
+            "log_bytes": self.log.size_bytes(),
+        }
+
+
+def _health(trouble: str, otherwise: str) -> Mapping[str, str]:
+    return {"state": otherwise if trouble else "ok", "why": trouble}

@@ -1,0 +1,75 @@
+"""`vedette up`: everything in one process."""
+
+import asyncio
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvicorn
+import uvloop
+
+from vedette import config
+from vedette.app.stream import App
+from vedette.cli.console import say
+from vedette.core.errors import ConfigError
+from vedette.core.telemetry import configure_logging
+from vedette.web import build
+
+
+def up(home: Path, path: Path | None, listen: str) -> None:
+    """Start, say where, run until a signal, stop."""
+    declared = config.load(path, listen)
+    configure_logging()
+    address = declared.web.listen
+    with _bound(address) as port, App(declared, home, clock=lambda: time.time_ns() // 1000) as app:
+        tls = declared.web.tls
+        settings = uvicorn.Config(
+            build(app),
+            http="httptools",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=10,
+            ssl_certfile=str(tls.certificate) if tls else None,
+            ssl_keyfile=str(tls.key) if tls else None,
+        )
+        scheme = "https" if tls else "http"
+        watched = ", ".join(declared.sources) or "what is sent to it"
+        say(f"Vedette watches {watched}. Look at {scheme}://{address}/ and stop it with Ctrl-C.")
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
+            loop.run(_serve(app, _Server(settings), port))
+
+
+class _Server(uvicorn.Server):
+    """Ends when told by a signal, and lets the rest of the process end in order: uvicorn would send itself the signal again."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for each in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(each, self.handle_exit, each, None)
+        yield
+
+
+async def _serve(app: App, server: uvicorn.Server, port: socket.socket) -> None:
+    async with app.listeners():
+        await server.serve(sockets=[port])
+
+
+def _bound(address: str) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, int(port)))
+    except OSError as error:
+        listener.close()
+        raise ConfigError(
+            [f"web.listen: {address} cannot be listened on ({error.strerror}); choose another with --listen"]
+        ) from error
+    return listener

@@ -1,0 +1,67 @@
+"""From a running pipeline to the application that serves it."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.routing import Route
+
+from vedette import __version__
+from vedette.web import api, assets, failures, health, pages
+from vedette.web.guard import Guard, host_check, origin_check, token_check
+from vedette.web.reader import Reader
+from vedette.web.view import View
+
+
+def build(view: View) -> FastAPI:
+    """Everything that is served on the one port.
+
+    Args:
+        view: a running pipeline, such as an entered `vedette.app.App`.
+    """
+    web = view.config.web
+    checks = (host_check(web.listen, web.hosts), token_check(web.token), origin_check)
+    receivers = view.receivers()
+    reader = Reader(view.lake)
+    templates = pages.environment()
+    app = Application(
+        title="Vedette",
+        version=__version__,
+        openapi_url="/api/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        middleware=[Middleware(Guard, checks=checks)],
+    )
+    app.receivers = receivers
+    # What others send to comes first: it is the busiest by far.
+    app.router.routes[:0] = receivers
+    app.include_router(health.routes(view))
+    app.include_router(api.routes(view, reader))
+    app.include_router(pages.routes(view, reader, templates))
+    app.router.routes.append(assets.ROUTE)
+    failures.install(app, templates)
+    return app
+
+
+class Application(FastAPI):
+    """FastAPI, whose OpenAPI document also names the routes that were not declared to it."""
+
+    receivers: list[Route]
+
+    def openapi(self) -> dict[str, Any]:
+        """The document, with the receivers."""
+        if self.openapi_schema is None:
+            document = super().openapi()
+            document["paths"] |= {route.path: _received(route) for route in self.receivers}
+        return super().openapi()
+
+
+def _received(route: Route) -> dict[str, Any]:
+    answers = {
+        "2XX": "All of it is durable",
+        "400": "It can never be taken; the answer names field and position",
+        "503": "It cannot be taken now; try again after `Retry-After` seconds (429 below /v1)",
+    }
+    responses = {status: {"description": text} for status, text in answers.items()}
+    parameters = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in route.param_convertors]
+    return {"post": {"tags": ["receivers"], "summary": "Take telemetry in", "parameters": parameters, "responses": responses}}

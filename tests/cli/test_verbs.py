@@ -1,0 +1,161 @@
+import json
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+import pytest
+
+from vedette.act import Incident, IncidentStore
+from vedette.cli import main
+from vedette.core.frames import AT, DEAD_LETTERS, from_rows
+from vedette.lake import Lake
+
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+def run(capsys, monkeypatch, tmp_path):
+    """Runs a verb in an empty folder; exit code, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def verb(*arguments):
+        with pytest.raises(SystemExit) as ended:
+            main([str(each) for each in arguments])
+        out = capsys.readouterr()
+        return ended.value.code or 0, out.out, out.err
+
+    return verb
+
+
+@pytest.fixture
+def home(tmp_path):
+    """A home with one open incident and one dead letter."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    lake = Lake(folder / "lake")
+    letter = (NOW, "orders", 3, "record 3: field 'value': expected a number, got 'x'", "d1", b'{"value": "x"}\x1b[2J')
+    lake.append_now("dead_letters", from_rows([letter], DEAD_LETTERS).with_columns(source=pl.lit("orders")))
+    micros = int(NOW.timestamp() * 1e6)
+    with IncidentStore(f"sqlite:///{folder / 'vedette.db'}") as store:
+        store.upsert(
+            [Incident("abc", "open", "critical", "CPU of web-1 far above expected", micros, micros, None, {"host": "web-1"})]
+        )
+    return folder
+
+
+def test_every_verb_has_help_with_an_example(run):
+    code, out, _ = run("--help")
+    verbs = [
+        line.split()[0]
+        for line in out.split("Commands:")[1].splitlines()
+        if line.strip() and line.startswith("  ") and line[2] != " "
+    ]
+    assert code == 0
+    assert {"up", "init", "check", "import", "status", "incidents", "verdict", "outage", "deadletters", "verify", "score"} <= set(
+        verbs
+    )
+    for verb in verbs:
+        code, out, _ = run(verb, "--help")
+        assert code == 0
+        assert "Example: vedette" in out
+
+
+def test_what_init_writes_passes_the_check_and_is_never_overwritten(run):
+    assert run("init")[0] == 0
+    assert run("check")[0] == 0
+    code, _, err = run("init")
+    assert code == 1
+    assert "left as it was" in err
+
+
+def test_check_tells_every_fault_with_its_line_and_exits_with_2(run, tmp_path):
+    (tmp_path / "vedette.yaml").write_text("sources:\n  web: {kind: htpp}\nlogs: 1\nweb:\n  listen: 0.0.0.0:80\n")
+    code, out, err = run("check", "--json")
+    assert code == 2
+    assert {int(fault.split(":")[1]) for fault in json.loads(out)["faults"]} == {2, 3, 4}
+    assert "web.tls and web.token" in err
+
+
+def test_listening_beyond_loopback_by_option_is_refused_too(run):
+    code, _, err = run("up", "--listen", "0.0.0.0:4680")
+    assert code == 2
+    assert "web.listen 0.0.0.0:4680 is reachable from other machines" in err
+
+
+@pytest.mark.parametrize("verb", [["status"], ["incidents"], ["verify"], ["deadletters"], ["verdict", "abc", "real"]])
+def test_a_home_where_nothing_ran_is_told(run, verb):
+    code, _, err = run(*verb, "--home", "nowhere")
+    assert code == 1
+    assert "nowhere" in err
+
+
+def test_an_incident_is_listed_explained_and_answered(run, home):
+    listed = json.loads(run("incidents", "--home", home, "--json")[1])
+    assert [each["id"] for each in listed] == ["abc"]
+    assert "far above expected" in run("incidents", "abc", "--home", home)[1]
+    assert run("verdict", "abc", "false", "--note", "backup", "--home", home)[0] == 0
+    explained = json.loads(run("incidents", "abc", "--home", home, "--json")[1])
+    assert [(each["verdict"], each["note"]) for each in explained["answers"]] == [("false", "backup")]
+    assert Lake(home / "lake").scan("feedback").collect()["verdict"].to_list() == ["false"]
+
+
+def test_a_verdict_that_is_none_is_refused_and_one_on_nothing_not_found(run, home):
+    assert run("verdict", "abc", "maybe", "--home", home)[0] == 1
+    assert "no incident 'xyz'" in run("verdict", "xyz", "real", "--home", home)[2]
+
+
+def test_outages_are_kept_listed_and_dropped(run, home):
+    added = json.loads(run("outage", "add", "2026-11-20T10:00Z", "2026-11-20T12:00Z", "--match", "host=web-*", "--home", home)[1])
+    assert [each["id"] for each in json.loads(run("outage", "list", "--home", home)[1])] == [added["id"]]
+    assert run("outage", "drop", added["id"], "--home", home)[0] == 0
+    assert json.loads(run("outage", "list", "--home", home)[1]) == []
+    assert run("outage", "add", "soon", "later", "--home", home)[0] == 1
+
+
+def test_dead_letters_are_shown_and_cannot_steer_the_terminal(run, home):
+    assert "\x1b[2J" not in run("deadletters", "--home", home)[1]
+    assert json.loads(run("deadletters", "--home", home, "--json")[1])[0]["digest"] == "d1"
+
+
+def test_verify_passes_and_names_a_missing_file(run, home):
+    assert run("verify", "--home", home)[0] == 0
+    next((home / "lake" / "dead_letters").rglob("*.parquet")).unlink()
+    code, _, err = run("verify", "--home", home)
+    assert code == 1
+    assert "parquet" in err
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet", "jsonl"])
+def test_score_keeps_every_row_in_order(run, tmp_path, ending):
+    times = [NOW + timedelta(minutes=step) for step in range(200)]
+    frame = pl.DataFrame({"series": ["a"] * 200, "timestamp": times, "value": [float(step % 7) for step in range(199)] + [900.0]})
+    path, out = tmp_path / f"in.{ending}", tmp_path / f"out.{ending}"
+    {"csv": frame.write_csv, "parquet": frame.write_parquet, "jsonl": frame.write_ndjson}[ending](path)
+    code, _, err = run("score", path, "--out", out)
+    assert code == 0, err
+    found = {"csv": pl.read_csv, "parquet": pl.read_parquet, "jsonl": pl.read_ndjson}[ending](out)
+    assert found.columns == ["series", "timestamp", "value", "yhat", "yhat_lower", "yhat_upper", "anomaly_score"]
+    assert found["value"].to_list() == frame["value"].to_list()
+    assert found["anomaly_score"][-1] > 1
+
+
+def test_templates_of_plain_lines(run, tmp_path):
+    (tmp_path / "app.log").write_text("took 12 ms\ntook 7 ms\n")
+    assert run("templates", tmp_path / "app.log", "--out", tmp_path / "t.csv")[0] == 0
+    assert pl.read_csv(tmp_path / "t.csv")["template"].to_list() == ["took <*> ms"] * 2
+
+
+def test_a_missing_column_is_named(run, tmp_path):
+    (tmp_path / "in.csv").write_text("a,b\n1,2\n")
+    code, _, err = run("score", tmp_path / "in.csv", "--out", tmp_path / "out.csv")
+    assert code == 1
+    assert "field 'series'" in err
+
+
+def test_import_twice_stores_once(run, tmp_path):
+    (tmp_path / "m.csv").write_text("series,timestamp,value\ncpu,2014-07-01T00:00:00Z,1\ncpu,2014-07-01T00:01:00Z,2\n")
+    first = json.loads(run("import", tmp_path / "m.csv", "--home", tmp_path / "home", "--json")[1])
+    second = json.loads(run("import", tmp_path / "m.csv", "--home", tmp_path / "home", "--json")[1])
+    assert (first[0]["stored"], second[0]["stored"], second[0]["duplicate"]) == (2, 0, 2)
+    rows = Lake(tmp_path / "home" / "lake").scan("metrics").collect()
+    assert sorted(rows["value"]) == [1.0, 2.0]
+    assert rows.schema["at"] == AT
