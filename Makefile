@@ -39,7 +39,7 @@ servers: ## install Debian's Prometheus, Alertmanager, node exporter, rsyslog an
 	deploy/servers.sh install
 
 test-servers: $(STAMP) servers ## the tests against the real servers, on loopback ports
-	$(BIN)/python -m pytest -m servers $(ARGS)
+	$(BIN)/python -m pytest -m servers tests/servers $(ARGS)
 
 lock: $(STAMP) ## write requirements.txt anew, with hashes and without an index address
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 --extra grpc --group dev --group build pyproject.toml -o requirements.txt

@@ -1,19 +1,22 @@
-"""The scripted trial: a real Prometheus, Alertmanager, node exporter and rsyslog against Vedette, which is killed again and again.
+"""The scripted trial: a real Prometheus, Alertmanager, node exporter and rsyslog against Vedette.
 
-Run: python bench/trial.py --minutes 60 --kills 30 --out trial.json
-     python bench/trial.py --minutes 60 --quiet
+Run: python bench/trial.py --quiet 60 --faults 33 --kills 30 --out trial.json
 
-What it shows at the end: the samples of Prometheus' own database against those in our lake, to the sample; the ledger of
-a log file; the books; memory over time; which incidents opened, and when. Needs Debian's packages (`make servers`) and an
-otherwise quiet machine.
+First a quiet time, in which nothing may be raised and memory has to stay flat. Then a time of faults: every core burns, errors
+burst into a log, a target stops; each has to become one incident that says so, while Vedette itself is killed again
+and again. At the end the samples of Prometheus' own database are compared with those in our lake, to the sample, the ledger of
+a log file is checked, and the books are added up. Exit status 1 where anything of this is not so. Needs Debian's
+packages (`make servers`) and an otherwise quiet machine.
 """
 
 import argparse
 import contextlib
 import json
+import math
 import multiprocessing
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -23,10 +26,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
+import numpy as np
 import polars as pl
 import psutil
 
@@ -35,6 +41,9 @@ from vedette.testing.ledger import Ledger, parse
 
 PORTS = {"vedette": 14780, "prometheus": 14790, "alertmanager": 14793, "node": 14791, "victim": 14792, "syslog": 14514}
 VEDETTE = str(Path(sys.executable).with_name("vedette"))
+BURN_SECONDS = 240
+#: The faults in their order, and what an incident about each has to say.
+EXPECTED = {"burn": r"CPU|load|pressure", "burst": "payment gateway refused", "stop": "Target is down|VictimDown"}
 
 CONFIG = """
 sources:
@@ -151,10 +160,10 @@ def write_log(path: Path, ledger: Ledger, stopping: threading.Event, bursting: t
             number += 1
             for stamp in ledger.issue("app", 2):
                 ledger.acknowledge([stamp])
-                now = datetime.now(UTC).isoformat(timespec="milliseconds")
+                now = datetime.now(UTC).isoformat(timespec="microseconds")
                 file.write(f"{now} INFO order {number} took {random.randint(5, 50)} ms, {stamp.line}\n")
             if bursting.is_set():
-                now = datetime.now(UTC).isoformat(timespec="milliseconds")
+                now = datetime.now(UTC).isoformat(timespec="microseconds")
                 for _ in range(20):
                     file.write(f"{now} ERROR payment gateway refused order {number}: connection reset by peer\n")
 
@@ -207,36 +216,39 @@ def compare(home: Path, start: float, end: float) -> dict[str, int]:
 
 
 class Trial:
-    """One run: what is planned, what happened, what is found."""
+    """One run: what is planned, what happened, what is found. Times are seconds since its begin."""
 
-    def __init__(self, minutes: float, kills: int, seed: int, *, quiet: bool) -> None:
+    def __init__(self, quiet: float, faults: float, kills: int, seed: int) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="vedette-trial-"))
         self.servers, self.ledger = Servers(self.folder), Ledger("trial")
         self.stopping, self.bursting = threading.Event(), threading.Event()
-        self.length = minutes * 60
+        self.quiet, self.length = quiet, quiet + faults
         self.begun = time.time()
         self.events: list[tuple[float, str]] = []
         self.memory: list[tuple[float, float]] = []
-        self.plan = [] if quiet else self._planned(kills, random.Random(seed))
+        self.plan = self._planned(faults, kills, random.Random(seed)) if faults else []
 
-    def _planned(self, kills: int, chance: random.Random) -> list[tuple[float, str]]:
-        plan = [(0.03 + 0.40 * (index + chance.random()) / kills, "kill") for index in range(kills)]
-        plan += [(0.55, "burn"), (0.70, "burst"), (0.71, "calm"), (0.85, "stop"), (0.92, "revive")]
-        return sorted((share * self.length, what) for share, what in plan)
+    def _planned(self, faults: float, kills: int, chance: random.Random) -> list[tuple[float, str]]:
+        plan = [(0.95 * (index + chance.random()) / kills, "kill") for index in range(kills)]
+        plan += [(0.02, "burn"), (0.38, "burst"), (0.40, "calm"), (0.70, "stop"), (0.80, "revive")]
+        return sorted((self.quiet + share * faults, what) for share, what in plan)
 
-    def happened(self, what: str) -> None:
-        self.events.append((round(time.time() - self.begun, 1), what))
-        print(f"{time.time() - self.begun:7.1f} s  {what}", flush=True)
+    def now(self) -> float:
+        return time.time() - self.begun
 
-    def run(self) -> dict[str, object]:
+    def happened(self, what: str, words: str) -> None:
+        self.events.append((round(self.now(), 1), what))
+        print(f"{self.now():7.1f} s  {words}", flush=True)
+
+    def run(self) -> dict[str, Any]:
         for name in ("vedette", "node", "victim", "alertmanager", "prometheus", "rsyslog"):
             self.servers.start(name)
         until("vedette", vedette_is_ready)
         arguments = (self.folder / "app.log", self.ledger, self.stopping, self.bursting)
         threading.Thread(target=write_log, args=arguments, daemon=True).start()
         threading.Thread(target=write_syslog, args=(self.folder / "log.sock", self.stopping), daemon=True).start()
-        self.happened("all are up")
-        while (now := time.time() - self.begun) < self.length:
+        self.happened("begin", "all are up")
+        while (now := self.now()) < self.length:
             if self.plan and now >= self.plan[0][0]:
                 getattr(self, self.plan.pop(0)[1])()
             if not self.memory or now - self.memory[-1][0] >= 10:
@@ -250,31 +262,30 @@ class Trial:
         killed = time.monotonic()
         self.servers.start("vedette")
         until("vedette again", vedette_is_ready)
-        self.happened(f"killed; ready again after {time.monotonic() - killed:.1f} s")
+        self.happened("kill", f"killed; ready again after {time.monotonic() - killed:.1f} s")
 
     def burn(self) -> None:
-        seconds = max(self.length * 0.05, 90)
         for _ in range(os.cpu_count() or 1):
-            multiprocessing.Process(target=burn, args=(seconds,), daemon=True).start()
-        self.happened(f"every core burns for {seconds:.0f} s")
+            multiprocessing.Process(target=burn, args=(BURN_SECONDS,), daemon=True).start()
+        self.happened("burn", f"every core burns for {BURN_SECONDS} s")
 
     def burst(self) -> None:
         self.bursting.set()
-        self.happened("an error burst in the log")
+        self.happened("burst", "an error burst in the log")
 
     def calm(self) -> None:
         self.bursting.clear()
-        self.happened("the errors are over")
+        self.happened("calm", "the errors are over")
 
     def stop(self) -> None:
         self.servers.end("victim")
-        self.happened("a target stops")
+        self.happened("stop", "a target stops")
 
     def revive(self) -> None:
         self.servers.start("victim")
-        self.happened("the target is back")
+        self.happened("revive", "the target is back")
 
-    def found(self) -> dict[str, object]:
+    def found(self) -> dict[str, Any]:
         self.stopping.set()
         cut = time.time() - 5
         time.sleep(30)
@@ -287,7 +298,7 @@ class Trial:
         account = self.ledger.check(parse(bodies, "trial"))
         return {
             "samples": samples,
-            "ledger": {name: getattr(account, name) for name in account.__slots__},
+            "ledger": asdict(account) | {"balanced": account.balanced},
             "books": at_home.read_status(home)["sources"],
             "exit": code,
             "incidents": incidents,
@@ -296,31 +307,70 @@ class Trial:
             "memory": self.memory,
         }
 
+    def judged(self, report: dict[str, Any]) -> list[tuple[bool, str]]:
+        """Each point of the trial, whether it was met, and in words."""
+        samples, ledger, books = report["samples"], report["ledger"], report["books"]
+        unbalanced = [name for name, book in books.items() if book["received"] != sum(book.values()) - book["received"]]
+        kills = sum(what == "kill" for _, what in self.events)
+        points = [
+            (not unbalanced, f"books of {len(books)} sources balance" + "".join(f", but not {name}" for name in unbalanced)),
+            (
+                not samples["differing"] and not samples["doubled"] and samples["theirs"] > 0,
+                f"{samples['ours']:,} of {samples['theirs']:,} samples of Prometheus, {samples['doubled']} twice; {kills} kills",
+            ),
+            (ledger["balanced"], "stamped log lines: " + ", ".join(f"{count:,} {what}" for what, count in ledger.items())),
+            (report["exit"] == 0, f"ended with exit status {report['exit']}"),
+        ]
+        return [*points, *self._judged_memory(), *self._judged_incidents(report["incidents"]["incidents"])]
+
+    def _judged_memory(self) -> list[tuple[bool, str]]:
+        """By a line through the second half of the quiet time."""
+        times, sizes = np.array([each for each in self.memory if self.quiet / 2 <= each[0] < self.quiet]).reshape(-1, 2).T
+        if len(times) < 10:
+            return []
+        slope = float(np.polyfit(times, sizes, 1)[0]) * 600
+        return [(slope < 1.0, f"memory grows by {slope:.2f} MiB in ten minutes, at {sizes[-1]:.0f} MiB")]
+
+    def _judged_incidents(self, incidents: list[dict[str, Any]]) -> list[tuple[bool, str]]:
+        begun = {each["id"]: each["started_at"] / 1e6 - self.begun for each in incidents}
+        early = [each["title"] for each in incidents if begun[each["id"]] < self.quiet]
+        points = [(not early, f"{len(early)} incidents in the quiet time{': ' if early else ''}{'; '.join(early)}")]
+        times = {what: at for at, what in self.events}
+        marks = [(what, times[what]) for what in EXPECTED if what in times]
+        for (what, at), (_, end) in zip(marks, [*marks[1:], ("", math.inf)], strict=True):
+            own = [each for each in incidents if at - 30 <= begun[each["id"]] < end - 30]
+            said = [each for each in own if re.search(EXPECTED[what], json.dumps(each))]
+            titles = "; ".join(f"{each['title']} after {begun[each['id']] - at:.0f} s" for each in own)
+            points.append((len(own) == len(said) == 1, f"{what}: {len(own)} incidents, {len(said)} say why: {titles}"))
+        return points
+
     def close(self) -> None:
         self.stopping.set()
         for name in list(self.servers.children):
             self.servers.end(name, signal.SIGKILL)
 
 
-def main() -> None:
+def main() -> int:
     options = argparse.ArgumentParser()
-    options.add_argument("--minutes", type=float, default=60)
+    options.add_argument("--quiet", type=float, default=60, help="minutes in which nothing may be raised")
+    options.add_argument("--faults", type=float, default=33, help="minutes of faults and kills after it")
     options.add_argument("--kills", type=int, default=30)
-    options.add_argument("--quiet", action="store_true", help="no kills and no faults: nothing may be raised")
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--out", type=Path, default=Path("trial.json"))
     told = options.parse_args()
-    trial = Trial(told.minutes, told.kills, told.seed, quiet=told.quiet)
+    trial = Trial(told.quiet * 60, told.faults * 60, told.kills, told.seed)
     try:
         report = trial.run()
-        told.out.write_text(json.dumps(vars(told) | report, indent=1, default=str))
+        points = trial.judged(report)
+        told.out.write_text(json.dumps(vars(told) | report | {"points": points}, indent=1, default=str))
     finally:
         trial.close()
         shutil.copy(trial.folder / "vedette.log", told.out.with_suffix(".log"))
         shutil.rmtree(trial.folder, ignore_errors=True)
-    print(json.dumps({name: report[name] for name in ("samples", "ledger", "books", "exit", "incidents")}, indent=1))
-    print(f"memory: {trial.memory[len(trial.memory) // 3][1]:.0f} MiB at a third, {trial.memory[-1][1]:.0f} MiB at the end")
+    for met, words in points:
+        print("met   " if met else "FAILED", words)
+    return int(not all(met for met, _ in points))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

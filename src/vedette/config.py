@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from vedette.act import ActSettings
 from vedette.act.receivers import ReceiverSettings
@@ -16,7 +17,7 @@ from vedette.collect.prometheus import PrometheusSettings
 from vedette.collect.push import PushSettings
 from vedette.collect.scrape import ScrapeSettings
 from vedette.collect.syslog_server import SyslogSettings
-from vedette.core.document import read
+from vedette.core.document import IN_THE_OPEN, read
 from vedette.core.errors import ConfigError
 from vedette.core.flow import FlowSettings
 from vedette.core.settings import Settings
@@ -30,12 +31,12 @@ ALWAYS_ON = ("remote_write", "otlp", "alertmanager", "events")
 
 
 def _resolved(reference: object) -> object:
-    if not isinstance(reference, str) or not reference:
+    if reference is None or reference == "":
         return reference
     try:
-        return secret(reference)
+        return secret(str(reference))
     except ConfigError as error:
-        raise ValueError(str(error)) from error
+        raise PydanticCustomError(IN_THE_OPEN, "{why}", {"why": str(error)}) from error
 
 
 #: Declared as `env:NAME` or `file:PATH`; holds what is referred to, and shows it in no dump.

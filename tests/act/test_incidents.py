@@ -123,6 +123,24 @@ def test_two_hosts_are_two_incidents_until_something_ties_them():
     assert gone.explanation["merged_into"] == left.id
 
 
+def test_what_is_at_a_loopback_address_is_this_host_where_only_this_host_can_send():
+    local = from_rows(
+        [
+            (1, "node_cpu_seconds_total", {"instance": "127.0.0.1:9100", "mode": "user"}, "counter", ""),
+            (2, "node_load1", {"host": "Web-1"}, "gauge", ""),
+        ],
+        SERIES,
+    )
+    for here, expected in (("web-1", 1), ("", 2)):
+        known = Catalogue()
+        known.add(local)
+        drive = Drive()
+        drive.incidents = Incidents(ActSettings(**QUICK), known, here)
+        for _ in range(30):
+            drive.beat((1, 5.0), (2, 5.0, 4.0))
+        assert len(drive.open) == expected
+
+
 def test_an_incident_is_closed_when_calm_for_long_enough_and_reopened_within_the_grace():
     drive = Drive()
     for _ in range(15):

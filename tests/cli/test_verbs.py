@@ -1,4 +1,5 @@
 import json
+import socket
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
@@ -10,6 +11,15 @@ from vedette.core.frames import AT, DEAD_LETTERS, from_rows
 from vedette.lake import Lake
 
 NOW = datetime.now(UTC)
+WHY = {
+    "members": [
+        {"since": 0, "text": "CPU of web-1 far above expected"},
+        {"since": 1, "text": "load\x1b[2J of web-1 above expected"},
+    ],
+    "member_count": 5,
+    "changes": [{"at": 0, "title": "shop 2.14.0 deployed"}],
+    "logs": [{"at": 0, "body": "payment timed out"}],
+}
 
 
 @pytest.fixture
@@ -37,7 +47,7 @@ def home(tmp_path):
     micros = int(NOW.timestamp() * 1e6)
     with IncidentStore(f"sqlite:///{folder / 'vedette.db'}") as store:
         store.upsert(
-            [Incident("abc", "open", "critical", "CPU of web-1 far above expected", micros, micros, None, {"host": "web-1"})]
+            [Incident("abc", "open", "critical", "CPU of web-1 far above expected", micros, micros, None, {"host": "web-1"}, WHY)]
         )
     return folder
 
@@ -98,8 +108,18 @@ def test_an_incident_is_listed_explained_and_answered(run, home):
     assert Lake(home / "lake").scan("feedback").collect()["verdict"].to_list() == ["false"]
 
 
+def test_an_explanation_reads_in_order_and_says_what_to_do_next(run, home):
+    _, out, err = run("incidents", "abc", "--home", home)
+    told = ["host=web-1", "CPU of web-1", "load\\x1b[2J of", "and 3 more", "shop 2.14.0 deployed", "payment timed out"]
+    assert [each for each in told if each not in out] == []
+    assert out.index("load") < out.index("deployed") < out.index("timed out")
+    assert "vedette verdict abc" in err
+    run("verdict", "abc", "known", "--home", home)
+    assert "known" in run("incidents", "abc", "--home", home)[1]
+
+
 def test_a_verdict_that_is_none_is_refused_and_one_on_nothing_not_found(run, home):
-    assert run("verdict", "abc", "maybe", "--home", home)[0] == 1
+    assert run("verdict", "abc", "maybe", "--home", home)[0] == 2
     assert "no incident 'xyz'" in run("verdict", "xyz", "real", "--home", home)[2]
 
 
@@ -108,7 +128,8 @@ def test_outages_are_kept_listed_and_dropped(run, home):
     assert [each["id"] for each in json.loads(run("outage", "list", "--home", home)[1])] == [added["id"]]
     assert run("outage", "drop", added["id"], "--home", home)[0] == 0
     assert json.loads(run("outage", "list", "--home", home)[1]) == []
-    assert run("outage", "add", "soon", "later", "--home", home)[0] == 1
+    assert run("outage", "add", "soon", "later", "--home", home)[0] == 2
+    assert run("outage", "drop", "--home", home)[0] == 2
 
 
 def test_dead_letters_are_shown_and_cannot_steer_the_terminal(run, home):
@@ -159,3 +180,38 @@ def test_import_twice_stores_once(run, tmp_path):
     rows = Lake(tmp_path / "home" / "lake").scan("metrics").collect()
     assert sorted(rows["value"]) == [1.0, 2.0]
     assert rows.schema["at"] == AT
+
+
+def test_times_that_are_none_are_told_and_so_is_an_ending_before_the_work(run, tmp_path):
+    (tmp_path / "in.csv").write_text("series,timestamp,value\na,soon,1\n")
+    assert "field 'timestamp'" in run("score", tmp_path / "in.csv", "--out", tmp_path / "out.csv")[2]
+    code, _, err = run("score", tmp_path / "missing.csv", "--out", tmp_path / "out.xlsx")
+    assert (code, ".xlsx" in err) == (1, True)
+
+
+def test_verbs_of_later_days_are_no_stubs(run):
+    help_text = run("--help")[1]
+    for verb in ("run", "demo", "train", "validate", "replay", "models", "promote", "rollback", "forecast", "classify", "drift"):
+        assert run(verb)[0] == 2
+        assert f"  {verb} " not in help_text
+
+
+@pytest.fixture
+def taken():
+    with socket.socket() as made:
+        made.bind(("127.0.0.1", 0))
+        made.listen()
+        yield f"127.0.0.1:{made.getsockname()[1]}"
+
+
+def test_a_port_that_is_taken_and_a_home_that_is_a_file_are_told(run, tmp_path, taken):
+    code, _, err = run("up", "--home", tmp_path / "home", "--listen", taken)
+    assert (code, "choose another with --listen" in err) == (2, True)
+    (tmp_path / "file").touch()
+    code, _, err = run("up", "--home", tmp_path / "file", "--listen", "127.0.0.1:0")
+    assert (code, "name another folder" in err) == (2, True)
+
+
+def test_replay_needs_a_running_process_and_says_so(run, home):
+    code, _, err = run("deadletters", "--replay", "--home", home)
+    assert (code, "vedette up --home" in err) == (1, True)

@@ -1,3 +1,5 @@
+"""Rotated and packed logs: once (R21), and never more unpacked than is held (R30)."""
+
 import bz2
 import gzip
 import lzma

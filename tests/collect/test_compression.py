@@ -1,3 +1,5 @@
+"""Content codings within bounds: bombs (R30) and bodies cut at any byte (R31)."""
+
 import gzip
 import zlib
 

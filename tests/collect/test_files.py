@@ -1,7 +1,11 @@
+"""Log files through rotation, copies and restarts (R21, R26, R32): each line comes once, giant and broken ones marked."""
+
 import os
+import random
 import shutil
 import subprocess
 import sys
+from contextlib import closing
 from datetime import UTC, datetime
 
 import pytest
@@ -9,10 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vedette.collect.files import FileSettings, FileSource, default_logs
+from vedette.collect.jsonlines import restore
 from vedette.collect.limits import Limits
 from vedette.collect.series import SeriesTable
 from vedette.core.document import read
 from vedette.core.errors import ConfigError
+from vedette.log import LogSettings, SqliteLog
 
 SECOND = 1_000_000
 
@@ -27,12 +33,13 @@ class World:
         self.positions = {}
         self.rows = []
         self.line_bytes = 4096
+        self.table = SeriesTable()
         self.start()
 
     def start(self):
         self.source = FileSource(
             FileSettings(**self.options),
-            SeriesTable(),
+            self.table,
             lambda: self.now,
             Limits(line_bytes=self.line_bytes),
             host="h",
@@ -84,6 +91,26 @@ def test_the_old_file_is_finished_after_a_rename_and_the_new_one_read_from_its_b
         file.write("two\n")
     (tmp_path / "a.log").write_text("three\n")
     assert sorted(world.drain()) == ["one", "three", "two"]
+
+
+@pytest.mark.parametrize("way", ["renamed", "copied"])
+def test_what_was_written_before_a_rotation_stays_in_the_stream_of_its_file(world, tmp_path, way):
+    log = tmp_path / "a.log"
+    log.write_text("one\n")
+    world.drain()
+    with log.open("a") as file:
+        file.write("two\n")
+    if way == "renamed":
+        log.rename(tmp_path / "a.log.1")
+        log.write_text("three\n")
+    else:
+        shutil.copy(log, tmp_path / "a.log.1")
+        os.truncate(log, 0)
+        with log.open("a") as file:
+            file.write("three\n")
+    assert sorted(world.drain()) == ["one", "three", "two"]
+    files = {row["labels"]["file"] for row in world.table.definitions({row["series"] for row in world.rows}).rows(named=True)}
+    assert files == {str(log)}
 
 
 def test_what_is_left_of_a_file_renamed_out_of_sight_or_deleted_is_read(tmp_path):
@@ -354,3 +381,88 @@ def test_a_line_of_100_megabytes_is_cut_in_bounded_memory(tmp_path):
     grown, rows = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     assert rows == "[(262144, {'vedette.truncated': '100000000'}), (4, {})]"
     assert int(grown) < 2 * 256, "KiB beyond what reading a line of 1 MB takes"
+
+
+@given(
+    st.lists(
+        st.sampled_from([b"a", b"\\", b"\\xff", b"\xff", b"\xc3\xa9", b"\xed\xa0\x80", b"\x00", b"\x1b[31m", b"\xe2\x80\xae"]),
+        max_size=12,
+    )
+)
+def test_bytes_that_are_no_text_come_back_as_they_were(tmp_path_factory, parts):
+    raw = b"x" + b"".join(parts)
+    world = World(tmp_path_factory.mktemp("bytes"))
+    (world.folder / "a.log").write_bytes(raw + b"\n")
+    world.drain()
+    row = world.rows[0]
+    body = row["body"]
+    assert (restore(body) if "vedette.encoding" in row["attributes"] else body.encode()) == raw
+    world.source.close()
+
+
+def test_a_giant_line_is_cut_between_two_characters(world, tmp_path):
+    (tmp_path / "a.log").write_text("x" + "\u00e9" * 5000 + "\nnext\n")
+    world.drain()
+    assert [(len(row["body"]), row["attributes"]) for row in world.rows] == [(2048, {"vedette.truncated": "10001"}), (4, {})]
+
+
+LINES = [f"{n:04d} line" for n in range(400)]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_with_thirty_percent_offered_again_each_line_is_stored_once_and_the_books_say_so(tmp_path, seed):
+    """(R21) Restarts from older positions are what a source does when its log lost the last of them: none is taken twice."""
+    chance = random.Random(seed)
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    log = folder / "a.log"
+    with closing(SqliteLog(tmp_path / "log.db", LogSettings(), clock=lambda: 1_700_000_000 * SECOND)) as journal:
+        now, table = 1_700_000_000 * SECOND, SeriesTable()
+        written = copies = 0
+
+        def source():
+            made = FileSource(
+                FileSettings(paths=(f"{folder}/*",), from_start=True), table, lambda: now, Limits(), name="files", zone="UTC"
+            )
+            for position in journal.positions("files"):
+                made.seek(position)
+            return made
+
+        reading = source()
+        for _ in range(60):
+            now += 5 * SECOND
+            act = chance.random()
+            if act < 0.5 and written < len(LINES):
+                some = LINES[written : written + chance.randint(1, 20)]
+                written += len(some)
+                with log.open("a") as file:
+                    file.write("".join(line + "\n" for line in some))
+            elif act < 0.6 and log.exists():
+                copies += 1
+                log.rename(folder / f"a.log.{copies}")
+            elif act < 0.7 and log.exists() and log.stat().st_size:
+                while batch := reading.poll(1000):
+                    journal.append(batch.items, batch.position).result()
+                copies += 1
+                shutil.copy(log, folder / f"a.log.{copies}")
+                os.truncate(log, 0)
+            elif act < 0.85:
+                reading.close()
+                reading = source()
+            batch = reading.poll(chance.randint(1, 30))
+            if batch is not None and chance.random() < 0.7:
+                journal.append(batch.items, batch.position).result()
+            elif batch is not None:  # killed before it was durable: the next start offers it again
+                reading.close()
+                reading = source()
+        for _ in range(20):
+            now += 5 * SECOND
+            while batch := reading.poll(1000):
+                journal.append(batch.items, batch.position).result()
+        reading.close()
+        journal.tick().result()
+        with closing(journal.reader(0)) as beats:
+            bodies = beats.poll(10_000).items.frames["logs"]["body"].to_list()
+        assert sorted(bodies) == LINES[:written]
+        books = journal.books()["files"]
+        assert (books["received"], books["in_log"], books.get("duplicate", 0)) == (written, written, 0)

@@ -1,8 +1,15 @@
+"""History from files: once (R21), in bounded memory (R30), odd times and numbers set aside (R27, R28)."""
+
+import bz2
 import gzip
+import lzma
 import os
+import tracemalloc
+import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
 
+import cramjam
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -244,3 +251,26 @@ def test_real_files_of_history_go_in_whole(name, mapping, rows, series):
         count += each.records
         seen.update(each.frames["logs" if "logs" in each.frames else "metrics"]["series"].unique().to_list())
     assert (count, len(seen)) == (rows, series)
+
+
+@pytest.mark.parametrize("ending", ["gz", "bz2", "xz", "zst"])
+def test_a_table_that_unpacks_to_more_than_a_row_may_hold_is_refused_before_it_is_whole(tmp_path, ending):
+    pack = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress, "zst": cramjam.zstd.compress}[ending]
+    path = tmp_path / f"a.csv.{ending}"
+    path.write_bytes(bytes(pack(b"series,timestamp,value\n" + bytes(32 << 20))))
+    tracemalloc.start()
+    with pytest.raises(BadRecord, match=r"longer than|at most"):
+        list(read(path, limits=Limits(decoded_bytes=1 << 20), table=SeriesTable()))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 32 << 20
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.tar.gz", "a.tgz", "A.ZIP"])
+def test_an_archive_of_several_files_is_not_opened(tmp_path, name):
+    path = tmp_path / name
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("../../canary", "x")
+    with pytest.raises(BadRecord, match="unpack it"):
+        list(read(path, limits=Limits(), table=SeriesTable()))
+    assert [each.name for each in tmp_path.iterdir()] == [name]

@@ -347,3 +347,18 @@ def test_more_points_than_there_was_room_for():
         got = decode(request(metric), door)
         assert got.frames["metrics"]["value"].to_list() == [float(each) for each in range(6000)]
         assert got.frames["metrics"]["series"].n_unique() == 6000
+
+
+def test_a_new_series_may_come_many_times_in_one_body():
+    got = decode(request(gauge(values=[1.0, 2.0]), gauge(values=[3.0]), histogram(), histogram()))
+    assert got.frames["metrics"]["value"].to_list() == [1.0, 2.0, 3.0, *[6.0, 1.0, 3.0, 6.0, 9.5] * 2]
+    assert got.frames["series"].height == 6
+
+
+def test_too_many_points_that_are_read_one_by_one_are_refused_at_once():
+    metric = Metric(name="gc")
+    metric.summary.data_points.add(time_unix_nano=NS)
+    metric.summary.data_points.extend(list(metric.summary.data_points) * (1 << 16))
+    with pytest.raises(BadRecord) as refused:
+        decode(request(metric))
+    assert (refused.value.status, refused.value.field) == (413, "dataPoints")

@@ -1,3 +1,5 @@
+"""Remote write to columns: cut anywhere (R31), staleness, native histograms (R36)."""
+
 import struct
 from collections.abc import Iterable
 from contextlib import suppress
@@ -209,6 +211,23 @@ def test_native_histograms_become_buckets_at_powers_of_two(version, encode, plac
     assert got.rejected == 1
 
 
+def test_a_native_histogram_that_has_ended_ends_its_series_and_is_no_reset():
+    ended = b"\x19" + (0x7FF0000000000002).to_bytes(8, "little") + b"\x78" + number(MS)
+    raw = part(1, part(1, part(1, "__name__") + part(2, "lat")) + part(4, ended))
+    got = codec().decode(snap(raw), now=NOW, version=1)
+    assert got.records >= 3
+    assert set(got.frames["metrics"]["value"].to_numpy().view(np.uint64).tolist()) == {0x7FF0000000000002}
+
+
+@pytest.mark.parametrize("odd", [b"\x20\x20", b"\x20\x02" + part(11, b"\x08\x02\x10\x09"), b"\x20\x02" + part(12, b"\x80")])
+def test_a_native_histogram_that_cannot_be_read_is_refused_with_words_and_counted(odd):
+    raw = part(1, part(1, part(1, "__name__") + part(2, "lat")) + part(4, odd + b"\x78" + number(MS))) + body1([UP])
+    got = codec().decode(snap(raw), now=NOW, version=1)
+    assert (got.rejected, got.records, got.written) == (1, 2, (2, 0, 0))
+    assert (got.faults[0].position, got.faults[0].field) == (0, "histograms")
+    assert got.faults[0].reason
+
+
 def test_samples_beyond_the_limit_of_series_are_counted_each():
     counted: list[tuple[str, int]] = []
     table = SeriesTable(1, limited=lambda source, samples: counted.append((source, samples)))
@@ -266,3 +285,18 @@ def test_a_frame_keeps_its_numbers_when_the_next_body_comes():
     first = door.decode(snap(body1([UP])), now=NOW, version=1).frames["metrics"]
     door.decode(snap(body1([({"__name__": "up"}, [(9.0, MS), (9.0, MS)])])), now=NOW, version=1)
     assert first["value"].to_list() == [1.0, 0.0]
+
+
+def test_a_reference_to_nothing_is_refused_though_the_rest_was_taken_before():
+    sound = body2([({"__name__": "m"}, [(1.0, MS)])])
+    odd = part(5, part(1, number(1) + number(2) + number(77)) + part(2, sample(2.0, MS)))
+    got = codec().decode(snap(sound + odd), now=NOW, version=2)
+    assert (got.frames["metrics"]["value"].to_list(), got.rejected) == ([1.0], 1)
+    assert got.faults[0].field == "labels"
+
+
+@pytest.mark.parametrize(("version", "encode"), [(1, body1), (2, body2)])
+def test_a_new_series_may_come_many_times_in_one_body(version, encode):
+    got = codec().decode(snap(encode([UP, UP, UP])), now=NOW, version=version)
+    assert got.frames["metrics"]["value"].to_list() == [1.0, 0.0] * 3
+    assert got.frames["metrics"]["series"].n_unique() == 1

@@ -25,8 +25,8 @@ def test_every_fault_is_told_with_its_line_and_key():
         read(text, Document)
     assert [fault.rsplit(" (", 1)[0] for fault in caught.value.faults] == [
         "vedette.yaml:1: listen: Input should be a valid string",
-        "vedette.yaml:5: sources.web.colour: Extra inputs are not permitted",
-        "vedette.yaml:6: sources.db.url: Field required",
+        "vedette.yaml:5: sources.web.colour: there is no such key",
+        "vedette.yaml:6: sources.db.url: it is needed, and missing",
     ]
 
 

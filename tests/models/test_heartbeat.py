@@ -1,7 +1,8 @@
 import numpy as np
 import polars as pl
+import pytest
 
-from vedette.core.frames import POINTS, empty
+from vedette.core.frames import POINTS, VERDICTS, empty
 from vedette.models import Heartbeat
 
 SECOND = 1_000_000
@@ -61,3 +62,27 @@ def test_a_sender_that_catches_up_is_not_silent():
     for step in range(1, 100):
         late = beat([1, 2], [now + step * 30 * SECOND] * 2)
         assert model.score(late, now + 7200 * SECOND + step * SECOND).is_empty()
+
+
+@pytest.mark.parametrize("interval", [5, 15, 60, 300, 3600])
+def test_silence_is_measured_by_the_series_own_interval(interval):
+    model, listening, told = Heartbeat(), 5, []
+    end = 40 * interval
+    for second in range(0, end + 12 * max(interval, 60), listening):
+        now = START + second * SECOND
+        sent = second % interval == 0 and second <= end
+        verdicts = model.score(beat([1], [now]) if sent else empty(POINTS), now)
+        told += [(second - end, row["series"]) for row in verdicts.iter_rows(named=True)]
+    allowed = max(5 * interval, 60)
+    assert len(told) == 1
+    assert allowed < told[0][0] <= 1.2 * allowed + 2 * listening
+
+
+def test_thousands_that_vanish_at_once_are_told_in_one_beat_and_only_once():
+    model, series = Heartbeat(), list(range(5000))
+    for i in range(30):
+        now = START + i * 15 * SECOND
+        model.score(beat(series, [now] * 5000), now)
+    told = [model.score(beat([0], [now + i * 15 * SECOND]), now + i * 15 * SECOND)["series"].to_list() for i in range(1, 20)]
+    assert [each for each in told if each] == [series[1:]]
+    assert dict(model.score(empty(POINTS), now).schema) == VERDICTS

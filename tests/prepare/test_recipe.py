@@ -21,7 +21,7 @@ def beat_of(definitions, rows):
 
 def test_an_empty_beat_has_every_frame_with_its_columns():
     prepared = StandardRecipe(PrepareSettings(), Catalogue())(Beat(at=1, last=1, frames={}))
-    assert set(prepared) == {"points", "metrics", "series", "logs", "templates", "events", "dead_letters"}
+    assert set(prepared) == {"points", "metrics", "series", "logs", "templates", "born", "events", "dead_letters"}
     assert all(frame.is_empty() for frame in prepared.values())
     assert prepared["logs"].columns[-1] == "template"
 

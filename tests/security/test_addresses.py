@@ -1,3 +1,5 @@
+"""Which addresses are inner ones, in each way to write them (S06)."""
+
 import pytest
 
 from vedette.core.errors import ConfigError

@@ -1,3 +1,5 @@
+"""The client that connects only to the address that was checked (S06)."""
+
 import httpx
 import pytest
 

@@ -1,3 +1,5 @@
+"""Secrets and personal data taken out of texts and columns alike (S09)."""
+
 import polars as pl
 import pytest
 from hypothesis import given

@@ -20,7 +20,7 @@ def beat(index: int) -> Mapping[str, pl.DataFrame]:
     value = 100.0 if index >= 190 else float(index % 3)
     points = pl.DataFrame({"series": [1, 2], "at": [at, at], "value": [value, value]}).cast(POINTS)
     template = pl.DataFrame({"template": [index], "text": ["x"], "first_seen": [at], "series": [9]}).cast(TEMPLATES)
-    return {"points": points[: 1 if index > 180 else 2], "templates": template if index in {0, 150} else template.clear()}
+    return {"points": points[: 1 if index > 180 else 2], "born": template if index in {0, 150} else template.clear()}
 
 
 def run(scorer: Scorer, beats: range) -> pl.DataFrame:

@@ -1,5 +1,6 @@
 import json
 import math
+import re
 
 import pytest
 
@@ -287,3 +288,36 @@ def test_status_tells_disk_and_books(serve):
     assert status["models"][0]["learning"] == 37
     assert status["sources"]["host"]["received"] == 1203344
     assert all(math.isfinite(count) for count in status["sources"]["host"].values())
+
+
+def test_every_status_that_is_answered_is_described(serve):
+    _, client = serve(token="abc")
+    document = client.get("/api/openapi.json", headers={"Authorization": "Bearer abc"}).json()
+    known = {"Authorization": "Bearer abc"}
+    foreign = known | {"Origin": "http://evil.example"}
+    verdict = "/api/incidents/{incident}/verdict"
+    asked = [
+        ("get", "/api/series/{series}", "/api/series/x", known, 400),
+        ("get", "/api/series", "/api/series?limit=0", known, 400),
+        ("get", "/api/incidents/{incident}", "/api/incidents/none", known, 404),
+        ("get", "/api/status", "/api/status", {}, 401),
+        ("post", verdict, "/api/incidents/a1b2c3/verdict", foreign, 403),
+        ("post", verdict, "/api/incidents/a1b2c3/verdict", known, 400),
+        ("post", "/api/v1/write", "/api/v1/write", {}, 401),
+        ("post", "/api/v1/write", "/api/v1/write", foreign, 403),
+    ]
+    for verb, path, address, headers, status in asked:
+        assert client.request(verb.upper(), address, headers=headers).status_code == status, address
+        assert str(status) in document["paths"][path][verb]["responses"], path
+
+
+def test_the_document_tells_no_status_that_is_never_answered_and_refers_to_nothing_missing(serve):
+    _, client = serve()
+    text = client.get("/api/openapi.json").text
+    document = json.loads(text)
+    operations = [operation for verbs in document["paths"].values() for operation in verbs.values()]
+    assert not any("422" in operation["responses"] for operation in operations)
+    assert len({operation["operationId"] for operation in operations}) == len(operations)
+    wanted = set(re.findall(r'"#/components/schemas/([^"]+)"', text))
+    assert wanted <= set(document["components"]["schemas"])
+    assert all(operation["summary"] for operation in operations)

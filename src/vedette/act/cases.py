@@ -86,7 +86,8 @@ class Cases:
         return homes
 
     def _ties(self, member: Member) -> frozenset[str]:
-        return ties(self._known.info(member.series).labels if member.series else member.labels, member.key)
+        labels = self._known.info(member.series).labels if member.series else member.labels
+        return ties(labels, member.key, self._known.here)
 
     def _enough(self, together: Sequence[Member]) -> bool:
         """One thing that is an incident alone, or several different measures that moved together."""

@@ -22,7 +22,7 @@ def incident(
     """`case` as a person is told of it at `at`, UTC microseconds."""
     labels = [known.info(each.series).labels if each.series else each.labels for each in members]
     since = case.started - int(settings.change_seconds * SECOND)
-    before = [each for each in changes if since <= each.at <= case.joined and related(each.labels, labels)]
+    before = [each for each in changes if since <= each.at <= case.joined and related(each.labels, labels, known.here)]
     return Incident(
         id=case.id,
         status="closed" if case.ended else "open",

@@ -20,15 +20,16 @@ class Incidents:
     Args:
         settings: when something counts.
         catalogue: what is known of every series; only read.
+        here: the name of this host, where only this host can send to us: what is at a loopback address is then at it.
 
     >>> from vedette.core.frames import EVENTS, LOGS, TEMPLATES, VERDICTS, empty
     >>> Incidents(ActSettings(), Catalogue()).observe(0, empty(VERDICTS), empty(LOGS), empty(EVENTS), empty(TEMPLATES))
     ()
     """
 
-    def __init__(self, settings: ActSettings, catalogue: Catalogue) -> None:
+    def __init__(self, settings: ActSettings, catalogue: Catalogue, here: str = "") -> None:
         self._settings = settings
-        self._known = Known(catalogue, settings)
+        self._known = Known(catalogue, settings, here)
         self._begin(Memory())
 
     def observe(

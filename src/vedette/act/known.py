@@ -13,11 +13,17 @@ _KEPT: Final = 50_000
 class Known:
     """Remembers what it was asked, since the catalogue is large and what moves is little.
 
+    Args:
+        catalogue: what is known of every series; only read.
+        settings: whose rules count.
+        here: the name of the host whose loopback addresses are meant; empty where that is not known.
+
     >>> Known(Catalogue(), ActSettings()).info(7).name
     'series 7'
     """
 
-    def __init__(self, catalogue: Catalogue, settings: ActSettings) -> None:
+    def __init__(self, catalogue: Catalogue, settings: ActSettings, here: str = "") -> None:
+        self.here = here
         self._catalogue = catalogue
         self._settings = settings
         self._found: dict[int, tuple[SeriesInfo, Rule]] = {}

@@ -79,6 +79,8 @@ def _compilable(text: str) -> str:
 
 #: What experience says of well-known names. A rule of the user's comes before all of them.
 KNOWN: Final[tuple[Rule, ...]] = (
+    # What we say of ourselves moves when we do; the alert rules that are shipped watch over it.
+    Rule(name="vedette_.*", direction="none", silence=False),
     Rule(name="up", direction="down", min_absolute=0.5, points=2, settles=False, weight=5),
     Rule(name="probe_success", direction="down", min_absolute=0.5, points=2, settles=False, weight=5),
     Rule(name="log_template_lines", direction="up", min_absolute=5, min_relative=1.0, silence=False, weight=0.8),
@@ -92,15 +94,19 @@ KNOWN: Final[tuple[Rule, ...]] = (
     Rule(name="node_cpu_seconds_total", direction="up", min_absolute=0.15, weight=3),
     Rule(name="node_load.*", direction="up", min_absolute=1.0, min_relative=0.5),
     Rule(name="node_pressure_.*", direction="up", min_absolute=0.1, min_relative=0.5, weight=1.5),
-    Rule(name="node_memory_(MemFree|MemAvailable|SwapFree)_bytes", direction="down", min_relative=0.2, weight=2),
-    Rule(name="node_memory_.*", direction="up", min_relative=0.3, min_absolute=1 << 26),
+    Rule(name="node_procs_blocked", direction="up", min_absolute=2, min_relative=0.5),
+    Rule(name="node_memory_(MemAvailable|SwapFree)_bytes", direction="down", min_relative=0.2, weight=2),
+    Rule(name="node_vmstat_oom_kill", direction="up", points=1, weight=3),
     Rule(name="node_filesystem_(avail|free)_bytes|node_filesystem_files_free", direction="down", weight=2),
-    Rule(name="node_(vmstat|disk)_.*", direction="up", min_relative=1.0, weight=0.8),
-    Rule(name="node_network_.*_bytes_total", min_absolute=50_000, min_relative=0.5),
-    Rule(name="node_network_.*_packets_total", min_absolute=100, min_relative=0.5, weight=0.5),
-    Rule(name="node_(context_switches|forks|procs|boot|timex|time|scrape)_?.*", direction="up", min_relative=0.5, weight=0.5),
+    Rule(name="node_disk_io_time_seconds_total", direction="up", min_absolute=0.3, min_relative=0.5),
+    Rule(name="node_network_.*_(errs|drop)_total", direction="up", min_absolute=1, min_relative=1.0),
+    Rule(name="node_network_.*_bytes_total", min_absolute=50_000, min_relative=0.5, weight=0.5),
+    # The rest of a host moves whenever anything is done on it: it explains, and is hardly ever the trouble itself.
+    Rule(name="node_memory_.*", min_relative=0.3, min_absolute=1 << 26, weight=0.3),
+    Rule(name="node_(vmstat|disk|network)_.*", direction="up", min_absolute=1, min_relative=1.0, weight=0.3),
+    Rule(name="node_.*", direction="up", min_relative=0.5, weight=0.3),
     Rule(name="namedprocess_namegroup_cpu_seconds_total", direction="up", min_absolute=0.15, silence=False, weight=1.5),
     Rule(name="namedprocess_.*", direction="up", min_absolute=2, min_relative=0.5, silence=False, weight=0.7),
-    Rule(name="(go|process|python|jvm|promhttp|scrape|prometheus)_.*", min_relative=0.5, silence=False, weight=0.5),
+    Rule(name="(go|process|python|jvm|promhttp|scrape|prometheus)_.*", min_relative=0.5, silence=False, weight=0.3),
     Rule(),
 )  # fmt: skip

@@ -42,7 +42,7 @@ class ActSettings(Settings):
     extreme: Positive = 3.0
     breadth: Positive = 2.0
     alone_seconds: Annotated[float, Field(ge=0)] = 480.0
-    near_seconds: Positive = 600.0
+    near_seconds: Positive = 300.0
     close_seconds: Annotated[float, Field(ge=0)] = 300.0
     grace_seconds: Annotated[float, Field(ge=0)] = 1800.0
     settle_seconds: Annotated[float, Field(ge=0)] = 1800.0

@@ -5,7 +5,7 @@ that live lines would get. Each file is cut into pieces that are committed with 
 repeated import, or one that was cut off, adds only what is missing.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -132,10 +132,12 @@ def columns(mapping: Mapping[str, str]) -> Columns | None:
         raise ConfigError([f"--column {'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]) from error
 
 
-def files(home: Path, declared: Config, path: Path, mapping: Columns | None, clock: Clock) -> Iterator[Brought]:
-    """Bring the file at `path` into the lake of `home`."""
+def files(
+    home: Path, declared: Config, path: Path, mapping: Columns | None, clock: Clock, progress: Callable[[int, int], None]
+) -> Iterator[Brought]:
+    """Bring the file at `path` into the lake of `home`; `progress` is told rows and bytes of the file read so far."""
     importer, table = _importer(home, declared, clock)
-    yield from importer.bring(read(path, limits=declared.limits, table=table, mapping=mapping))
+    yield from importer.bring(read(path, limits=declared.limits, table=table, mapping=mapping, progress=progress))
 
 
 def ranges(home: Path, declared: Config, url: str, match: Sequence[str], span: tuple[int, int], clock: Clock) -> Iterator[Brought]:
@@ -149,7 +151,10 @@ def ranges(home: Path, declared: Config, url: str, match: Sequence[str], span: t
 
 
 def _importer(home: Path, declared: Config, clock: Clock) -> tuple[Importer, SeriesTable]:
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError([f"--home {home}: it cannot be written ({error.strerror}); name another folder"]) from error
     redaction = Redaction(declared.redaction)
     table = SeriesTable(declared.limits.series_per_source, redaction.text)
     return Importer(Lake(home / "lake", declared.lake, clock), redaction, clock), table

@@ -1,23 +1,60 @@
 """What can be read from a home by another process, whether or not one is running on it."""
 
+import fcntl
 import getpass
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from vedette.act import Answer, Incident, IncidentStore, Window
-from vedette.core.errors import NotFound
+from vedette.core.errors import ConfigError, NotFound
 from vedette.core.frames import AT, from_rows
 from vedette.core.types import Finding
 from vedette.lake import TABLES, Lake, reading
 from vedette.lake import verify as checks
 
-__all__ = ["Incident", "answer", "dead_letters", "outage", "read_status", "record", "scan", "store", "verify", "write_status"]
+__all__ = [
+    "Incident",
+    "answer",
+    "dead_letters",
+    "held",
+    "outage",
+    "read_status",
+    "record",
+    "scan",
+    "store",
+    "verify",
+    "write_status",
+]
 STATUS = "status.json"
+
+
+@contextmanager
+def held(home: Path) -> Iterator[None]:
+    """`home`, made for its owner where it is missing, for this process alone while entered.
+
+    Raises:
+        ConfigError: it cannot be written, or another process has it.
+    """
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(home / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ConfigError([f"--home {home}: it cannot be written ({error.strerror}); name another folder"]) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(lock)
+        raise ConfigError([f"--home {home}: another process runs on it; stop that first, or name another folder"]) from error
+    try:
+        yield
+    finally:
+        os.close(lock)
 
 
 def store(home: Path) -> IncidentStore:

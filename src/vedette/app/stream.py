@@ -2,6 +2,7 @@
 
 import os
 import random
+import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any, Self
 
+import polars as pl
 import structlog
 from starlette.routing import Route
 
@@ -20,11 +22,13 @@ from vedette.act.incident import SEVERITIES
 from vedette.act.notify import Notifier
 from vedette.act.post import Poster
 from vedette.act.store import IncidentStore
-from vedette.app.home import record, write_status
-from vedette.app.journey import Journey
+from vedette.app.attempts import BeatAttempts
+from vedette.app.home import held, record, write_status
+from vedette.app.journey import Journey, unread
 from vedette.app.metrics import BooksCollector
 from vedette.app.sources import Pump, pulled
 from vedette.collect import compression
+from vedette.collect.grpc import OtlpGrpc
 from vedette.collect.http import Codecs, Receivers
 from vedette.collect.intake import Intake
 from vedette.collect.otlp import Otlp
@@ -49,7 +53,7 @@ from vedette.serve.scorer import Scorer
 
 TICK_SECONDS = 1.0
 IDLE_TICKS = 5
-MAINTAIN_SECONDS = 300.0
+FIRST_MAINTAIN_SECONDS = 60.0
 STATUS_SECONDS = 10.0
 
 log = structlog.get_logger()
@@ -77,8 +81,11 @@ class App:
             self.redaction.text,
             lambda source, samples: self.telemetry.cardinality.labels(source).inc(samples),
         )
+        self.otlp = Otlp(self.table, declared.limits)
         self._stopping = Event()
         self._threads: dict[str, Thread] = {}
+        self._ended: dict[str, str] = {}
+        self._held_up = ""
         self._pumps: dict[str, Pump] = {}
         self._undo = ExitStack()
 
@@ -94,7 +101,7 @@ class App:
 
     def _open(self, undo: ExitStack) -> None:
         declared, home = self.config, self.home
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        undo.enter_context(held(home))
         self.lake = Lake(home / "lake", declared.lake, self.clock)
         self.store = IncidentStore(f"sqlite:///{home / 'vedette.db'}")
         undo.callback(self.store.close)
@@ -104,20 +111,27 @@ class App:
         corrupt = self.telemetry.corrupt_bytes.inc
         self.log = SqliteLog(home / "log" / "log.db", declared.log, clock=self.clock, floor=floor, corrupt=corrupt)
         undo.callback(self.log.close)
+        if checkpoint is None and self.log.last:
+            log.warning("no checkpoint can be read: all that was learnt begins anew; what is in the log is scored again")
+        attempts = BeatAttempts(home / "attempts")
+        undo.callback(attempts.close)
         recipe = StandardRecipe(declared.prepare, self.catalogue)
         self.scorer = Scorer(standard(declared.detectors))
-        incidents = Incidents(declared.act, self.catalogue)
+        here = socket.gethostname() if config.is_loopback(declared.web.listen) else ""
+        incidents = Incidents(declared.act, self.catalogue, here)
         self.flow = Flow(
             self.log.reader,
-            Journey(recipe, self.scorer, incidents, self.telemetry, self.clock),
+            Journey(recipe, self.scorer, incidents, self.telemetry, self.clock, declared.lake),
             {"catalogue": self.catalogue, "recipe": recipe, "scorer": self.scorer, "incidents": incidents},
+            unread=lambda beat: unread(beat, self.catalogue, declared.lake),
             store=self.lake,
             publish=self.store.upsert,
             memory=memory,
             release=self.log.release,
+            attempts=attempts,
             settings=declared.flow,
         )
-        undo.callback(lambda: write_status(self.home, self.status()))
+        undo.callback(self._write_status)
         self.flow.start()
         undo.callback(self.flow.stop)
         self.telemetry.registry.register(
@@ -148,9 +162,15 @@ class App:
                 self._thread(f"source {name}", pump.run)
 
     def _leave_status(self) -> None:
-        write_status(self.home, self.status())
+        self._write_status()
         while not self._stopping.wait(STATUS_SECONDS):
+            self._write_status()
+
+    def _write_status(self) -> None:
+        try:
             write_status(self.home, self.status())
+        except (OSError, Transient) as error:
+            log.warning("the status cannot be written now; it is written again later", reason=str(error))
 
     def _open_incidents(self) -> Mapping[str, int]:
         found = Counter(each.severity for each in self.store.open())
@@ -162,16 +182,28 @@ class App:
             thread.join()
 
     def _thread(self, name: str, run: Callable[[], None]) -> None:
-        thread = self._threads[name] = Thread(target=run, name=name, daemon=True)
+        thread = self._threads[name] = Thread(target=self._watched, args=(name, run), name=name, daemon=True)
         thread.start()
+
+    def _watched(self, name: str, run: Callable[[], None]) -> None:
+        """Run to the end; one that was not meant is told in a log line and by `health`. The others go on, the log before all."""
+        try:
+            run()
+        except (Exception, pl.exceptions.PanicException) as error:
+            self._ended[name] = f"it has stopped: {type(error).__name__}: {error}; its log line says more, a restart tries again"
+            log.exception("a part has stopped", part=name)
 
     def _consume(self) -> None:
         while not self._stopping.is_set():
             try:
                 self.flow.step()
             except Transient as error:
-                log.warning("the tables cannot be written now; trying again", reason=str(error))
+                if str(error) != self._held_up:
+                    log.warning("the tables cannot be written now; trying again", reason=str(error))
+                self._held_up = str(error)
                 self._stopping.wait(error.retry_after)
+            else:
+                self._held_up = ""
 
     def _tick(self) -> None:
         seen, idle = -1, 0
@@ -185,7 +217,9 @@ class App:
                     log.warning("the log cannot be written now; trying again", reason=str(error))
 
     def _maintain(self) -> None:
-        while not self._stopping.wait(MAINTAIN_SECONDS):
+        pause = min(FIRST_MAINTAIN_SECONDS, self.config.lake.maintain_seconds)
+        while not self._stopping.wait(pause):
+            pause = self.config.lake.maintain_seconds
             try:
                 now = self.clock()
                 self.store.forget(now - self.config.lake.retention_days.events * 86_400_000_000)
@@ -220,8 +254,7 @@ class App:
     def receivers(self) -> list[Route]:
         """The POST routes of everything that is sent to us."""
         limits = self.config.limits
-        otlp = Otlp(self.table, limits)
-        codecs = Codecs(compression.decompress, RemoteWrite(self.table, limits).decode, otlp.metrics, otlp.logs)
+        codecs = Codecs(compression.decompress, RemoteWrite(self.table, limits).decode, self.otlp.metrics, self.otlp.logs)
         pushes = {
             name: Push(name, declared, self.table, limits)
             for name, declared in self.config.sources.items()
@@ -232,18 +265,26 @@ class App:
     @asynccontextmanager
     async def listeners(self) -> AsyncIterator[None]:
         """Listen on every port but the HTTP one while entered."""
+        limits = self.config.limits
         async with AsyncExitStack() as stack:
+            if self.config.web.grpc:
+                doors = (self.config.web.grpc, self.intake, self.otlp.metrics, self.otlp.logs)
+                await stack.enter_async_context(OtlpGrpc(*doors, limits=limits, clock=self.clock, token=self.config.web.token))
             for name, declared in self.config.sources.items():
                 if isinstance(declared, config.Syslog):
-                    server = SyslogServer(name, declared, self.intake, self.table, self.config.limits, self.clock)
+                    server = SyslogServer(name, declared, self.intake, self.table, limits, self.clock)
                     await stack.enter_async_context(server)
             yield
 
     def health(self) -> Mapping[str, Mapping[str, str]]:
         """Each part, its state (`ok`, `degraded` or `failed`), and why."""
-        stopped = "it has stopped; its log line says why"
-        parts = {name: _health("" if thread.is_alive() else stopped, "failed") for name, thread in self._threads.items()}
-        parts["log"] = _health("" if self.log.healthy else "nothing can be written to it; look at the disk", "failed")
+        parts = {
+            name: _health("" if thread.is_alive() else self._ended.get(name, "it has ended"), "failed")
+            for name, thread in self._threads.items()
+        }
+        if parts["serve"]["state"] == "ok":
+            parts["serve"] = _health(self._held_up or self.flow.trouble, "degraded")
+        parts["log"] = _health(self.log.refusing, "failed")
         return parts | {f"source {name}": _health(pump.trouble, "degraded") for name, pump in self._pumps.items() if pump.trouble}
 
     def status(self) -> dict[str, Any]:

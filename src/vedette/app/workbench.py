@@ -37,7 +37,8 @@ def templates(frame: pl.DataFrame, by: str | None = None) -> pl.DataFrame:
         by: a column; lines are mined apart for each of its values.
 
     Returns:
-        `row` (from 0), `template_id`, `template`, `parameters` (a list of the variable parts), in the order of the rows.
+        `row` (from 0), `template_id`, `template`, `parameters` (a list of the variable parts) and their `types` (`num`,
+        `ip`, `path`, `word`, ...), in the order of the rows.
 
     Raises:
         BadRecord: there is no such column.

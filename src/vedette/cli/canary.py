@@ -1,5 +1,6 @@
 """`vedette canary`: stamped records through a running Vedette, and what became of each."""
 
+import ssl
 import time
 import uuid
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ import httpx
 import msgspec
 import polars as pl
 
+from vedette import config
 from vedette.app import home as at_home
 from vedette.cli.console import document, say
 from vedette.core.errors import Rejected
@@ -18,19 +20,26 @@ from vedette.testing.ledger import Account, Ledger, Stamp, parse
 KEYS = 4
 
 
-def canary(home: Path, *, rate: int, seconds: float, within: float, json: bool) -> None:
+def canary(home: Path, *, path: Path | None, rate: int, seconds: float, within: float, json: bool) -> None:
     """Send for `seconds`, wait for the tables, and compare.
 
     Raises:
-        Rejected: something was lost, doubled, changed or late; nothing runs on this home.
+        Rejected: something was lost, doubled, changed or late; nothing was taken; nothing runs on this home.
     """
+    web = config.load(path).web
     status = at_home.read_status(home)
     if not status["running"]:
         raise Rejected(f"{home}: it does not run; start it with: vedette up --home {home}")
     ledger = Ledger(uuid.uuid4().hex[:12])
     started = time.time()
-    with httpx.Client(base_url=f"http://{status['address']}", timeout=10, trust_env=False) as client:
-        _send(client, ledger, rate, seconds)
+    scheme, trusted = ("https", ssl.create_default_context(cafile=web.tls.certificate)) if web.tls else ("http", True)
+    headers = {"authorization": f"Bearer {web.token}"} if web.token else {}
+    with httpx.Client(
+        base_url=f"{scheme}://{status['address']}", timeout=10, trust_env=False, headers=headers, verify=trusted
+    ) as client:
+        refused = _send(client, ledger, rate, seconds)
+    if not ledger.acknowledged:
+        raise Rejected(f"nothing of {ledger.issued} records was taken: {refused}")
     say(f"run {ledger.run}: sent. Waiting at most {3 * within:g} s for the tables.")
     account, late = _wait(home, ledger, started, within)
     if json:
@@ -39,28 +48,36 @@ def canary(home: Path, *, rate: int, seconds: float, within: float, json: bool) 
         f"{account.sent} sent, {account.acknowledged} acknowledged, {account.stored} stored: {account.lost} lost, "
         f"{account.duplicated} duplicated, {account.damaged} damaged, {account.disordered} out of order, {late} late."
     )
+    if refused:
+        say(f"Some were not taken, the last for this: {refused}")
     if late or not account.balanced:
         raise Rejected("the ledger does not balance; keep the home and look at `vedette status` and the log lines")
 
 
-def _send(client: httpx.Client, ledger: Ledger, rate: int, seconds: float) -> None:
-    end = time.monotonic() + seconds
-    turn = 0
-    while (now := time.monotonic()) < end:
-        stamps = ledger.issue(f"key-{turn % KEYS}", max(rate // 10, 1))
-        turn += 1
-        _deliver(client, ledger, stamps)
-        time.sleep(max(0.0, now + 0.1 - time.monotonic()))
+def _send(client: httpx.Client, ledger: Ledger, rate: int, seconds: float) -> str:
+    """About ten bodies a second, `rate` records in all of them; why the last of those that were refused was."""
+    began = time.monotonic()
+    due, turn, refused = 0.0, 0, ""
+    while (passed := time.monotonic() - began) < seconds:
+        due = min(passed + 0.1, seconds) * rate
+        count = int(due) - ledger.issued
+        if count > 0:
+            refused = _deliver(client, ledger, ledger.issue(f"key-{turn % KEYS}", count)) or refused
+            turn += 1
+        time.sleep(max(0.0, began + passed + 0.1 - time.monotonic()))
+    return refused
 
 
-def _deliver(client: httpx.Client, ledger: Ledger, stamps: Sequence[Stamp]) -> None:
-    """Once; what is refused for now is not acknowledged, and may be missing."""
+def _deliver(client: httpx.Client, ledger: Ledger, stamps: Sequence[Stamp]) -> str:
+    """Once; what is refused for now is not acknowledged, and may be missing. Why it was, or nothing."""
     try:
         answer = client.post("/v1/logs", content=_body(stamps), headers={"content-type": "application/json"})
-    except httpx.HTTPError:
-        return
-    if answer.is_success:
-        ledger.acknowledge(stamps)
+    except httpx.HTTPError as error:
+        return f"{type(error).__name__}: {error}"
+    if not answer.is_success:
+        return f"{answer.status_code}: {answer.text[:200]}"
+    ledger.acknowledge(stamps)
+    return ""
 
 
 def _body(stamps: Sequence[Stamp]) -> bytes:
@@ -88,4 +105,4 @@ def _stored(home: Path, run: str, started: float) -> pl.DataFrame:
     lines = at_home.scan(home, "logs").filter(
         pl.col("day") >= since.dt.date(), pl.col("at") >= since, pl.col("body").str.contains(run)
     )
-    return parse(lines.sort("at").select("body").collect()["body"], run)
+    return parse(lines.sort("at", maintain_order=True).select("body").collect()["body"], run)

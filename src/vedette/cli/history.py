@@ -2,26 +2,41 @@
 
 import sys
 import time
-from collections.abc import Iterable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from vedette import config
 from vedette.app import history
 from vedette.cli.console import document, say
-from vedette.core.errors import BadRecord
+from vedette.core.errors import BadRecord, Rejected
+
+#: Seconds between two lines about progress where there is no terminal.
+LINE_SECONDS = 5.0
+
+Tell = Callable[[int, int], None]
 
 
 def bring(files: list[Path], mapping: dict[str, str], *, home: Path, path: Path | None, json: bool) -> None:
-    """Files, one after the other."""
+    """Files, one after the other.
+
+    Raises:
+        Rejected: it was interrupted; what is committed stays, and the same command brings the rest.
+    """
     declared = config.load(path)
     columns = history.columns(mapping)
-    answers = [{"file": str(file)} | _follow(file.name, history.files(home, declared, file, columns, _now)) for file in files]
+    answers = []
+    for file in files:
+        size = file.stat().st_size if file.is_file() else None
+
+        def start(tell: Tell, file: Path = file) -> Iterable[history.Brought]:
+            return history.files(home, declared, file, columns, _now, tell)
+
+        answers.append({"file": str(file)} | _follow(file.name, size, start))
     if json:
         document(answers)
 
@@ -31,20 +46,32 @@ def pull(url: str, match: list[str], start: str, end: str, *, home: Path, path: 
     if not match or not start:
         raise BadRecord("--prometheus needs --match SELECTOR and --start TIME (and --end TIME, now by default)")
     span = (_instant(start), _instant(end) if end else _now())
-    answer = _follow(url, history.ranges(home, config.load(path), url, match, span, _now))
+    answer = _follow(url, None, lambda _: history.ranges(home, config.load(path), url, match, span, _now))
     if json:
         document(answer)
 
 
-def _follow(name: str, progress: Iterable[history.Brought]) -> dict[str, int]:
-    """Show how far it is: a bar on a terminal, nothing in between elsewhere, and the sums at the end."""
+def _follow(name: str, size: int | None, start: Callable[[Tell], Iterable[history.Brought]]) -> dict[str, int]:
+    """Show how far it is, a bar on a terminal and a line now and then elsewhere, and the sums at the end."""
     last = history.Brought()
-    console = Console(stderr=True)
-    shown = Progress(TextColumn("{task.description}"), TimeElapsedColumn(), console=console, transient=True)
-    with shown if sys.stderr.isatty() else nullcontext():
-        task = shown.add_task(name)
-        for last in progress:
-            shown.update(task, description=f"{name}: {last.received:,} records")
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[records]:,} records"), TimeElapsedColumn())
+    terminal = sys.stderr.isatty()
+    told = time.monotonic()
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not terminal) as shown:
+        task = shown.add_task(name, total=size, records=0)
+
+        def tell(records: int, read: int) -> None:
+            nonlocal told
+            shown.update(task, completed=read, records=records)
+            if not terminal and time.monotonic() >= told + LINE_SECONDS:
+                told = time.monotonic()
+                say(f"{name}: {records:,} records read, {last.stored:,} stored so far.")
+
+        try:
+            for last in start(tell):
+                shown.update(task, records=last.received)
+        except KeyboardInterrupt as error:
+            raise Rejected(f"{name}: interrupted; {last.stored:,} records are stored. The same command brings the rest.") from error
     say(
         f"{name}: {last.received:,} records, {last.stored:,} stored, {last.duplicate:,} there already, "
         f"{last.rejected:,} refused, {last.dead_lettered:,} set aside."

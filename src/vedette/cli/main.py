@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -43,7 +43,7 @@ def up(
     config: Config = None,
     listen: Annotated[str, typer.Option(help="HOST:PORT of the HTTP port.")] = "",
 ) -> None:
-    """Run all roles in one process: watch, take pushes, score, raise incidents."""
+    """Run everything in one process, and say where to look."""
     from vedette.cli.up import up as run
 
     run(home, _config_path(config), listen)
@@ -97,13 +97,13 @@ def import_(
 
 @cli.command(epilog="Example: vedette status --json")
 def status(home: Home = HOME, json: Json = False) -> None:
-    """Show the sources and their books, the lag, the models and what is still learning, the disk."""
+    """Show sources and their books, lag, models still learning, disk."""
     from vedette.cli.reading import status as run
 
     run(home, json=json)
 
 
-@cli.command(epilog="Example: vedette incidents 3f2a9c")
+@cli.command(epilog="Example: vedette incidents 0476aacbe072d8d4")
 def incidents(
     incident: Annotated[str, typer.Argument(help="Explain this one.")] = "",
     every: Annotated[bool, typer.Option("--all", help="Closed ones too.")] = False,
@@ -116,10 +116,10 @@ def incidents(
     run(home, incident, every=every, json=json)
 
 
-@cli.command(epilog="Example: vedette verdict 3f2a9c false --note 'nightly backup'")
+@cli.command(epilog="Example: vedette verdict 0476aacbe072d8d4 false --note 'nightly backup'")
 def verdict(
     incident: Annotated[str, typer.Argument(help="The incident.")],
-    answer: Annotated[str, typer.Argument(help="real, false or known.")],
+    answer: Annotated[Literal["real", "false", "known"], typer.Argument(help="What it was.")],
     note: Annotated[str, typer.Option(help="Why.")] = "",
     home: Home = HOME,
     json: Json = False,
@@ -132,13 +132,13 @@ def verdict(
 
 @cli.command(epilog="Example: vedette outage add 2026-11-20T10:00Z 2026-11-20T12:30Z --note 'power cut'")
 def outage(
-    action: Annotated[str, typer.Argument(help="add, list or drop.")],
+    action: Annotated[Literal["add", "list", "drop"], typer.Argument(help="What to do.")],
     arguments: Annotated[list[str] | None, typer.Argument(help="add: START END; drop: ID.")] = None,
     note: Annotated[str, typer.Option(help="What it was.")] = "",
     match: Annotated[list[str] | None, typer.Option(help="LABEL=VALUE it is limited to; may be given again.")] = None,
     home: Home = HOME,
 ) -> None:
-    """Keep the windows that are never learnt from; answers in JSON."""
+    """Keep windows that are never learnt from; answers in JSON."""
     from vedette.cli.reading import outage as run
 
     run(home, action, arguments or [], note, match or [])
@@ -148,17 +148,18 @@ def outage(
 def deadletters(
     replay: Annotated[bool, typer.Option("--replay", help="Send them through the receivers again, once.")] = False,
     home: Home = HOME,
+    config: Config = None,
     json: Json = False,
 ) -> None:
     """Show what was set aside, and why."""
     from vedette.cli.reading import deadletters as run
 
-    run(home, replay=replay, json=json)
+    run(home, path=_config_path(config), replay=replay, json=json)
 
 
 @cli.command(epilog="Example: vedette verify")
 def verify(home: Home = HOME, json: Json = False) -> None:
-    """Check that the lake is readable and whole, and that the log is."""
+    """Check that the lake is readable and whole."""
     from vedette.cli.reading import verify as run
 
     run(home, json=json)
@@ -170,12 +171,13 @@ def canary(
     seconds: Annotated[float, typer.Option(min=0.1, max=86_400, help="For how long.")] = 10.0,
     within: Annotated[float, typer.Option(min=1, help="Seconds in which a record must be in the lake.")] = 30.0,
     home: Home = HOME,
+    config: Config = None,
     json: Json = False,
 ) -> None:
-    """Send stamped records to the running Vedette, and say what was lost, doubled or late."""
+    """Send stamped records; say what was lost, doubled or late."""
     from vedette.cli.canary import canary as run
 
-    run(home, rate=rate, seconds=seconds, within=within, json=json)
+    run(home, path=_config_path(config), rate=rate, seconds=seconds, within=within, json=json)
 
 
 @cli.command(epilog="Example: vedette score metrics.csv --out scored.parquet")

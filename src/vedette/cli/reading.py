@@ -5,15 +5,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
 import polars as pl
+import typer
 from rich.console import Console
-from rich.table import Table
 
 from vedette.app import home as at_home
-from vedette.cli.console import document, say, visible
-from vedette.core.errors import BadRecord, Rejected
+from vedette.cli.console import document, say, table, visible
+from vedette.core.errors import Rejected
 from vedette.core.telemetry import BOOKS
+
+#: Books that are shown only where something is in them.
+_RARE = ("duplicate", "dead_lettered", "rejected", "shed")
 
 
 def status(home: Path, *, json: bool) -> None:
@@ -24,18 +26,20 @@ def status(home: Path, *, json: bool) -> None:
         document(found)
         return
     console = Console()
-    running = "runs" if found["running"] else "does not run; this is what it said last"
-    console.print(
-        f"{visible(found['address'])} {running}, {found['at']}. {found['series']} series, {found['lag']} records in the log."
-    )
-    console.print(f"{found['disk_bytes'] / 1e6:.1f} MB in {home}.")
-    books = Table("source", *BOOKS, "in_log", title="Books")
+    running = "It runs" if found["running"] else "It does not run; this is what it said last"
+    for line in (
+        f"{running}, at {found['at']}. Its address is {visible(found['address'])}.",
+        f"{found['series']:,} series. {found['lag']:,} records wait in the log. {home} takes {found['disk_bytes'] / 1e6:,.1f} MB.",
+    ):
+        _print(line)
+    shown = [book for book in (*BOOKS, "in_log") if book not in _RARE or any(each[book] for each in found["sources"].values())]
+    books = table("source", *(book.replace("_", " ") for book in shown), numbers=len(shown))
     for source, counts in found["sources"].items():
-        books.add_row(visible(source), *(str(counts[book]) for book in (*BOOKS, "in_log")))
+        books.add_row(visible(source), *(f"{counts[book]:,}" for book in shown))
     console.print(books)
-    models = Table("model", "known", "learning", "why", title="Models")
+    models = table("model", "why", "known", "learning", numbers=2)
     for each in found["models"]:
-        models.add_row(each["model"], str(each["known"]), str(each["learning"]), each["why"])
+        models.add_row(each["model"], each["why"], f"{each['known']:,}", f"{each['learning']:,}")
     console.print(models)
 
 
@@ -54,10 +58,11 @@ def incidents(home: Path, incident: str, *, every: bool, json: bool) -> None:
     if json:
         document([each.to_dict() for each in found])
         return
-    table = Table("id", "since", "severity", "status", "what")
+    listed = table("id", "since", "severity", "what")
     for each in found:
-        table.add_row(each.id, _when(each.started_at), each.severity, each.status, visible(each.title))
-    Console().print(table if found else "Nothing is open.")
+        over = "" if each.status == "open" else f" ({each.status})"
+        listed.add_row(each.id, _when(each.started_at), each.severity, visible(each.title) + over)
+    Console().print(listed if found else "Nothing was raised so far." if every else "Nothing is open; --all shows what is over.")
 
 
 def verdict(home: Path, incident: str, answer: str, note: str, *, json: bool) -> None:
@@ -82,24 +87,27 @@ def outage(home: Path, action: str, arguments: list[str], note: str, match: list
                 store.drop_window(int(number))
                 answer = {"dropped": int(number)}
             case _:
-                raise BadRecord("expected: outage add START END, outage list, or outage drop ID")
+                raise typer.BadParameter("expected: outage add START END, outage list, or outage drop ID")
     document(answer)
 
 
-def deadletters(home: Path, *, replay: bool, json: bool) -> None:
+def deadletters(home: Path, *, path: Path | None, replay: bool, json: bool) -> None:
     """What was set aside and why; with `replay` sent again to the push source it came by, each once."""
     rows = at_home.dead_letters(home)
     if replay:
-        _replay(home, rows)
+        _replay(home, path, rows)
         return
     shown = rows.with_columns(pl.col("payload").map_elements(lambda raw: raw.decode("utf-8", "backslashreplace"), pl.String))
     if json:
         document(shown.to_dicts())
         return
-    table = Table("at", "source", "offset", "reason", "payload")
+    listed = table("at", "source", "offset", "reason", "payload")
     for row in shown.tail(50).iter_rows(named=True):
-        table.add_row(f"{row['at']:%F %T}", row["source"], str(row["offset"]), visible(row["reason"]), visible(row["payload"])[:80])
-    Console().print(table if shown.height else "Nothing was set aside.")
+        payload = visible(row["payload"])[:80]
+        listed.add_row(f"{row['at']:%F %T}", row["source"], str(row["offset"]), visible(row["reason"]), payload)
+    Console().print(listed if shown.height else "Nothing was set aside.")
+    if shown.height > 50:
+        say(f"The last 50 of {shown.height:,}; all of them with --json.")
 
 
 def verify(home: Path, *, json: bool) -> None:
@@ -123,33 +131,62 @@ def vars_of(value: Any) -> dict[str, Any]:  # noqa: ANN401 -- any dataclass with
     return {name: getattr(value, name) for name in value.__slots__}
 
 
-def _replay(home: Path, rows: pl.DataFrame) -> None:
-    found = at_home.read_status(home)
-    if not found["running"]:
-        raise Rejected(f"{home}: it does not run; start it with `vedette up`, then replay")
-    taken = 0
-    with httpx.Client(base_url=f"http://{found['address']}", trust_env=False) as client:
-        for row in rows.unique("digest", maintain_order=True).iter_rows(named=True):
-            headers = {"content-type": "application/x-ndjson", "idempotency-key": f"deadletter/{row['digest']}"}
+def _replay(home: Path, path: Path | None, rows: pl.DataFrame) -> None:
+    from vedette.cli.calling import caller
+
+    taken, refused = 0, ""
+    with caller(home, path) as client:
+        # What was set aside again may be sent again: its count is in the key. What was taken is not, however often it is sent.
+        counted = rows.with_columns(times=pl.len().over("digest"))
+        for row in counted.unique("digest", maintain_order=True).iter_rows(named=True):
+            headers = {"content-type": "application/x-ndjson", "idempotency-key": f"deadletter/{row['digest']}/{row['times']}"}
             answer = client.post(f"/push/{row['partition']}", content=row["payload"], headers=headers)
-            taken += answer.is_success
-    say(f"{taken} of {rows.height} were taken; what is still wrong was set aside again.")
+            if answer.is_success:
+                taken += answer.json().get("accepted", 0)
+            else:
+                refused = f"{row['partition']}: {answer.status_code} {answer.text[:200]}"
+    say(f"{taken:,} of {rows.height:,} were taken.")
+    if refused:
+        raise Rejected(f"some were refused, the last for this: {refused}")
+    if taken < rows.height:
+        say("What was wrong still was set aside again.")
 
 
 def _explain(one: at_home.Incident) -> None:
-    console = Console()
-    console.print(f"[bold]{visible(one.title)}[/bold]", markup=True)
-    console.print(f"{one.severity}, {one.status}, since {_when(one.started_at)}", markup=False)
-    for key, value in one.explanation.items():
-        console.print(f"{key}:", style="bold")
-        for line in value if isinstance(value, list) else [value]:
-            console.print(f"  {visible(str(line))}", markup=False)
+    """What moved in which order, what changed before it, what the logs said, and what to do next."""
+    why = one.explanation
+    until = f" until {_when(one.ended_at)}" if one.ended_at else ""
+    _print(one.title, style="bold")
+    _print(f"{one.severity}, {one.status}, since {_when(one.started_at)}{until}")
+    _print(", ".join(f"{key}={value}" for key, value in sorted(one.labels.items())))
+    if "merged_into" in why:
+        _print(f"It turned out to be part of {why['merged_into']}.")
+    _section("What moved, in order", [f"{_when(each['since'])}  {each['text']}" for each in why.get("members", ())])
+    if (more := why.get("member_count", 0) - len(why.get("members", ()))) > 0:
+        _print(f"  and {more:,} more")
+    _section("Changed before it", [f"{_when(each['at'])}  {each['title']}" for each in why.get("changes", ())])
+    _section("Log lines", [f"{_when(each['at'])}  {each['body']}" for each in why.get("logs", ())])
+    if one.verdict:
+        _section("Said of it", [one.verdict])
+    else:
+        say(f"\nWas it right? vedette verdict {one.id} real|false|known")
+
+
+def _section(title: str, lines: list[str]) -> None:
+    if lines:
+        _print(f"\n{title}", style="bold")
+    for line in lines:
+        _print(f"  {line}")
+
+
+def _print(text: str, style: str = "") -> None:
+    Console().print(visible(text), style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 def _labels(pairs: list[str]) -> dict[str, str]:
     wrong = [each for each in pairs if "=" not in each]
     if wrong:
-        raise BadRecord(f"expected LABEL=VALUE, got '{wrong[0]}'", field="--match")
+        raise typer.BadParameter(f"expected LABEL=VALUE for --match, got '{wrong[0]}'")
     return dict(each.split("=", 1) for each in pairs)
 
 
@@ -157,7 +194,7 @@ def _instant(text: str) -> int:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise BadRecord(f"expected a time such as 2026-11-20T10:00Z, got '{text}'") from error
+        raise typer.BadParameter(f"expected a time such as 2026-11-20T10:00Z, got '{text}'") from error
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1e6)
 
 

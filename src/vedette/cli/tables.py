@@ -7,6 +7,7 @@ import polars as pl
 
 from vedette.core.errors import BadRecord, NotFound
 
+_TABLES = frozenset({".csv", ".parquet", ".jsonl", ".ndjson"})
 ENDINGS = ".csv, .parquet, .jsonl or .ndjson"
 
 
@@ -35,12 +36,20 @@ def read(path: Path) -> pl.DataFrame:
 
 def lines(path: Path) -> pl.DataFrame:
     """`path` as a table where its ending says so, else its lines as the column `line`."""
-    if path.suffix.lower() in {".csv", ".parquet", ".jsonl", ".ndjson"}:
+    if path.suffix.lower() in _TABLES:
         return read(path)
     if not path.is_file():
         raise NotFound(f"{path}: no such file")
     text = path.read_bytes().decode("utf-8", "backslashreplace")
     return pl.DataFrame({"line": text.splitlines()}, schema={"line": pl.String})
+
+
+def writable(path: Path) -> None:
+    """Raise BadRecord where a table cannot be written to `path`; said before the long work, not after it."""
+    if path.suffix.lower() not in _TABLES:
+        raise BadRecord(f"{path}: a table is written to {ENDINGS}, not to '{path.suffix}'")
+    if not path.absolute().parent.is_dir():
+        raise BadRecord(f"{path}: there is no folder {path.absolute().parent}; make it, or choose another --out")
 
 
 def write(frame: pl.DataFrame, path: Path) -> None:

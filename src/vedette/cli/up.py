@@ -3,15 +3,17 @@
 import asyncio
 import signal
 import socket
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
 import uvloop
 
-from vedette import config
+from vedette import __version__, config
+from vedette.app import kernels
 from vedette.app.stream import App
 from vedette.cli.console import say
 from vedette.core.errors import ConfigError
@@ -22,8 +24,9 @@ from vedette.web import build
 def up(home: Path, path: Path | None, listen: str) -> None:
     """Start, say where, run until a signal, stop."""
     declared = config.load(path, listen)
-    configure_logging()
+    configure_logging(json=not sys.stderr.isatty())
     address = declared.web.listen
+    kernels.ensure(say)
     with _bound(address) as port, App(declared, home, clock=lambda: time.time_ns() // 1000) as app:
         tls = declared.web.tls
         settings = uvicorn.Config(
@@ -36,15 +39,29 @@ def up(home: Path, path: Path | None, listen: str) -> None:
             ssl_certfile=str(tls.certificate) if tls else None,
             ssl_keyfile=str(tls.key) if tls else None,
         )
-        scheme = "https" if tls else "http"
         watched = ", ".join(declared.sources) or "what is sent to it"
-        say(f"Vedette watches {watched}. Look at {scheme}://{address}/ and stop it with Ctrl-C.")
+        greeting = (
+            f"Vedette {__version__} watches {watched}, and keeps everything in {home}.\n"
+            f"Look at {'https' if tls else 'http'}://{address}/ and stop it with Ctrl-C.\n"
+            "A new series has its first scores after about five minutes; until then nothing is said of it."
+        )
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
-            loop.run(_serve(app, _Server(settings), port))
+            loop.run(_serve(app, _Server(settings, lambda: say(greeting)), port))
 
 
 class _Server(uvicorn.Server):
-    """Ends when told by a signal, and lets the rest of the process end in order: uvicorn would send itself the signal again."""
+    """Says when it can be asked, and ends when told by a signal; the rest of the process then ends in order.
+
+    uvicorn itself would send the signal to the process once more.
+    """
+
+    def __init__(self, settings: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(settings)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -189,7 +189,7 @@ class FileSource:
 
     def _opened(self, path: str, inode: str, stat: os.stat_result, now: int) -> Tail:
         packed = Path(path).suffix in PACKED
-        tail = Tail(path, inode, self._files, packed=packed, changed_at=now, fresh=True, stamp=_stamp(stat))
+        tail = Tail(path, inode, self._files, packed=packed, changed_at=now, fresh=True, stamp=_stamp(stat), stream=path)
         self._look(tail, now)
         return tail
 
@@ -213,7 +213,7 @@ class FileSource:
         same = tail.read(0, len(tail.head)) == tail.head and tail.read(tail.offset - len(tail.last), len(tail.last)) == tail.last
         if not same or (size < tail.offset and tail.like is None):
             self._ghosts = [*self._ghosts[-999:], tail]
-            tail = self._tails[tail.inode] = Tail(tail.path, tail.inode, self._files, changed_at=now)
+            tail = self._tails[tail.inode] = Tail(tail.path, tail.inode, self._files, changed_at=now, stream=tail.path)
         self._look(tail, now)
         return tail
 
@@ -274,6 +274,7 @@ class FileSource:
                 return False
             if tail.read(before, len(original.last)) == original.last:
                 tail.offset, tail.last = original.offset, original.last
+                tail.stream = original.stream or tail.stream
         tail.like = None
         return True
 
@@ -323,7 +324,7 @@ class FileSource:
         return Batch(Delivery(self._name, frames), Position(self._name, tail.partition, DONE))
 
     def _delivery(self, tail: Tail, taken: Records, now: int) -> Delivery:
-        labels = {**self._settings.labels, "host": self._host, "file": tail.path}
+        labels = {**self._settings.labels, "host": self._host, "file": tail.stream}
         series = self._table.resolve(self._name, "log_stream", labels, "stream")
         at, odd = believed(taken.bodies, now, self._zone, self._limits.window(now))
         logs = log_rows(taken.bodies, taken.marks.with_columns(odd.alias(TIME)), at, series=series, observed=now)

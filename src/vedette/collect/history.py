@@ -28,6 +28,8 @@ KEPT_BYTES: Final = 4096
 NULLS: Final = ["NA", "N/A", "null", "NULL", "None"]
 SEPARATORS: Final = {".csv": ",", ".tsv": "\t"}
 LINES: Final = (".jsonl", ".ndjson", ".json")
+#: What holds several files is not opened: it names their places itself, and may hold itself.
+SEVERAL: Final = (".zip", ".tar", ".tgz", ".7z", ".rar")
 
 Progress = Callable[[int, int], None]
 
@@ -81,6 +83,8 @@ def read(
     """
     if not path.is_file():
         raise NotFound(f"{path}: no such file; give the path of one")
+    if _plain_name(path).endswith(SEVERAL):
+        raise BadRecord(f"{path}: an archive of several files is not opened; unpack it and import what it holds")
     observed = now or path.stat().st_mtime_ns // 1000
     mapping = mapping or Columns()
     chain, taken = blake2b(digest_size=16), 0
@@ -200,7 +204,7 @@ def _whole_rows(source: Reader, most: int, *, quoted: bool) -> Iterator[tuple[by
         raw = np.frombuffer(held, np.uint8)
         ends = np.flatnonzero(raw == ord("\n"))
         if quoted:
-            ends = ends[np.cumsum(raw == ord('"'))[ends] % 2 == 0]
+            ends = ends[np.cumsum(raw == ord('"'), dtype=np.uint8)[ends] % 2 == 0]  # of which only the parity counts
         if ends.size:
             cut = int(ends[-1]) + 1
             yield held[:cut], source.place(at)

@@ -7,9 +7,9 @@ names the field and the position.
 import asyncio
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
@@ -18,26 +18,26 @@ from starlette.routing import Route
 from vedette.collect import alertmanager, cloudevents
 from vedette.collect.intake import Intake
 from vedette.collect.limits import Limits
-from vedette.collect.push import FAULTS, Elements, Lines, Push, Record
+from vedette.collect.otlp_answers import export_response
+from vedette.collect.pieces import PIECE_BYTES, Cutter, Piece, cutter, is_telling, without_mark
+from vedette.collect.push import FAULTS, Push
+from vedette.collect.room import Room
 from vedette.core.errors import BadRecord, Transient
 from vedette.core.ports import Clock
 from vedette.core.types import Delivery, Fault
 
-INLINE_BYTES: Final = 1 << 20
-PIECE_BYTES: Final = 4 << 20
-PIECE_RECORDS: Final = 50_000
+CHUNK_BYTES: Final = 256 << 10
 
 _PROTOBUF: Final = "application/x-protobuf"
 _OTLP_TYPES: Final = {_PROTOBUF: False, "application/json": True}
 _TEXT_TYPES: Final = ("text/plain",)
 _JSON_TYPES: Final = tuple(f"application/{name}" for name in ("json", "x-ndjson", "jsonl", "jsonlines", "x-jsonlines"))
 
-T = TypeVar("T")
 Handler = Callable[[Request], Awaitable[Response]]
 
 
 class RemoteWriteDecoder(Protocol):
-    """A remote write body, as sent, to columns."""
+    """A remote write body, as it was sent, to columns: it is always one snappy block."""
 
     def __call__(self, body: bytes, *, now: int, version: int) -> Delivery:
         """`version` is 1 or 2."""
@@ -71,6 +71,7 @@ class Receivers:
         now: the clock.
         pushes: declared push sources by name.
         body_seconds: how long a sender may take over a body; `push_seconds` the same for `/push`.
+        room: bounds what all bodies hold together.
     """
 
     intake: Intake
@@ -80,6 +81,7 @@ class Receivers:
     pushes: Mapping[str, Push]
     body_seconds: float = 30.0
     push_seconds: float = 600.0
+    room: Room = field(default_factory=Room)
 
     def routes(self) -> list[Route]:
         """The POST routes of the contract."""
@@ -94,15 +96,27 @@ class Receivers:
         return [Route(path, partial(self._answer, *door), methods=["POST"]) for path, door in doors.items()]
 
     async def write(self, request: Request) -> Response:
-        """Prometheus remote write 1.0 and 2.0."""
+        """Prometheus remote write 1.0 and 2.0; where samples were refused, 400 says so and the others are durable all the same."""
         version = _remote_write_version(request)
-        encoding = request.headers.get("content-encoding", "snappy").strip().lower()
-        if encoding != "snappy":
-            raise BadRecord(f"remote write is compressed with snappy, got '{encoding}'", field="Content-Encoding", status=415)
-        body = await self._read(request)
-        delivery = await _off(len(body), partial(self.codecs.remote_write, body, now=self.now(), version=version))
+        coding = _coding(request, default="snappy")
+        if coding != "snappy":
+            raise BadRecord(f"expected snappy, got {coding}", field="content-encoding", status=415)
+        body = await self._sent(request)
+        delivery = await self.room.decode(len(body), partial(self.codecs.remote_write, body, now=self.now(), version=version))
         await self.intake.accept(delivery)
-        return Response(status_code=204, headers=_written(delivery) if version == 2 else None)
+        written = _written(delivery) if version == 2 else {}
+        if not delivery.rejected:
+            return Response(status_code=204, headers=written)
+        taken = sum(delivery.written)
+        return JSONResponse(
+            {
+                "error": f"{delivery.rejected} refused, {taken} taken: {self._why(delivery)}",
+                "field": delivery.faults[0].field if delivery.faults else "",
+                "position": delivery.faults[0].position if delivery.faults else None,
+            },
+            status_code=400,
+            headers=written,
+        )
 
     async def metrics(self, request: Request) -> Response:
         """OTLP metrics."""
@@ -116,14 +130,14 @@ class Receivers:
         """Alertmanager's webhook."""
         _expect(request, ("application/json",))
         body = await self._body(request)
-        delivery = await _off(len(body), partial(alertmanager.decode, body, self.now(), self.limits))
+        delivery = await self.room.decode(len(body), partial(alertmanager.decode, body, self.now(), self.limits))
         await self.intake.accept(delivery)
         return Response(status_code=200)
 
     async def events(self, request: Request) -> Response:
         """CloudEvents."""
         body = await self._body(request)
-        delivery = await _off(
+        delivery = await self.room.decode(
             len(body), partial(cloudevents.decode, body, self.now(), _media_type(request), request.headers, self.limits)
         )
         await self.intake.accept(delivery)
@@ -136,119 +150,128 @@ class Receivers:
             raise BadRecord(f"no push source '{request.path_params['name']}' is declared under sources", status=404)
         as_json = _expect(request, _TEXT_TYPES + _JSON_TYPES) in _JSON_TYPES
         key = request.headers.get("idempotency-key")
-        accepted, dead, index, piece = 0, 0, 0, 0
-        faults: list[Fault] = []
-        async with asyncio.timeout(self.push_seconds):
-            async for records in self._pieces(request, as_json=as_json):
-                part = None if key is None else f"{key}/{piece}"
-                decode = partial(push.json, first=index) if as_json else push.text
-                size = sum(len(record.raw) for record in records)
-                delivery = await _off(size, partial(decode, records, self.now(), key=part))
-                await self.intake.accept(delivery)
-                letters = delivery.frames["dead_letters"].height if "dead_letters" in delivery.frames else 0
-                accepted, dead = accepted + delivery.records - letters, dead + letters
-                faults += delivery.faults[: FAULTS - len(faults)]
-                index, piece = index + len(records), piece + 1
-        words = [self.intake.clean(str(fault)) for fault in faults]
-        return JSONResponse({"accepted": accepted, "dead_lettered": dead, "faults": words})
+        done = _Pushed()
+        try:
+            async with asyncio.timeout(self.push_seconds):
+                async for piece in self._pieces(request, as_json=as_json):
+                    await self._push_piece(push, piece, done, as_json=as_json, key=key)
+        except (BadRecord, Transient, TimeoutError) as error:
+            return self._failed(push.name, error, 503, {"accepted": done.accepted, "dead_lettered": done.dead_lettered})
+        words = [self.intake.clean(str(fault)) for fault in done.faults]
+        return JSONResponse({"accepted": done.accepted, "dead_lettered": done.dead_lettered, "faults": words})
+
+    async def _push_piece(self, push: Push, piece: Piece, done: "_Pushed", *, as_json: bool, key: str | None) -> None:
+        part = None if key is None else f"{key}/{done.pieces}"
+        decode = partial(push.json, first=done.records) if as_json else push.text
+        delivery = await self.room.decode(len(piece.raw), partial(decode, piece, self.now(), key=part))
+        await self.intake.accept(delivery)
+        letters = delivery.frames["dead_letters"].height if "dead_letters" in delivery.frames else 0
+        done.accepted += delivery.records - letters
+        done.dead_lettered += letters
+        done.faults += delivery.faults[: FAULTS - len(done.faults)]
+        done.pieces += 1
 
     async def _otlp(self, request: Request, decode: OtlpDecoder, rejected: str) -> Response:
         media = _expect(request, tuple(_OTLP_TYPES))
         body = await self._body(request)
-        delivery = await _off(len(body), partial(decode, body, now=self.now(), json=_OTLP_TYPES[media]))
+        delivery = await self.room.decode(len(body), partial(decode, body, now=self.now(), json=_OTLP_TYPES[media]))
         await self.intake.accept(delivery)
-        reason = self.intake.clean("; ".join(str(fault) for fault in delivery.faults[:3]))
+        reason = self._why(delivery)
         if _OTLP_TYPES[media]:
             partial_success = {rejected: str(delivery.rejected), "errorMessage": reason}
             return JSONResponse({"partialSuccess": partial_success} if delivery.rejected else {})
         return Response(export_response(delivery.rejected, reason), media_type=_PROTOBUF)
 
-    async def _body(self, request: Request) -> bytes:
-        encoding = request.headers.get("content-encoding", "identity").strip().lower()
-        body = await self._read(request)
-        return await _off(len(body), partial(self.codecs.decompress, body, encoding, self.limits.decoded_bytes))
+    def _why(self, delivery: Delivery) -> str:
+        """The first reasons for which records were refused."""
+        return self.intake.clean("; ".join(str(fault) for fault in delivery.faults[:3]))
 
-    async def _read(self, request: Request) -> bytes:
+    async def _sent(self, request: Request) -> bytes:
         body = bytearray()
         async with asyncio.timeout(self.body_seconds):
             async for chunk in _bounded(request, self.limits.body_bytes):
+                request.state.held.take(len(chunk))
                 body += chunk
         return bytes(body)
 
-    async def _pieces(self, request: Request, *, as_json: bool) -> AsyncIterator[list[Record]]:
+    async def _body(self, request: Request) -> bytes:
+        body = await self._sent(request)
+        undo = partial(self.codecs.decompress, body, _coding(request), self.limits.decoded_bytes)
+        return await self.room.decode(len(body), undo, compressed=_coding(request) != "identity")
+
+    async def _pieces(self, request: Request, *, as_json: bool) -> AsyncIterator[Piece]:
+        """The body cut into pieces; nothing but the piece and the record at hand is held of a body that is not compressed."""
         chunks = _bounded(request, self.limits.push_bytes)
-        if request.headers.get("content-encoding", "identity").lower() != "identity":
-            chunks = _once(await self._body(request))
-        cutter: Lines | Elements | None = None
-        records: list[Record] = []
-        held = 0
+        if _coding(request) != "identity":
+            chunks = _parts(await self._body(request))
+        cut: Cutter | None = None
         begin = b""
         async for chunk in chunks:
-            if cutter is None:
-                begin = (begin + chunk).removeprefix(b"\xef\xbb\xbf").lstrip()
-                if not begin:
-                    continue
-                is_array = as_json and begin.startswith(b"[")
-                cutter = Elements(self.limits.line_bytes, self.limits.depth) if is_array else Lines(self.limits.line_bytes)
-                records, held = cutter.feed(begin), len(begin)
-            else:
-                records += cutter.feed(chunk)
-                held += len(chunk)
-            if held >= PIECE_BYTES or len(records) >= PIECE_RECORDS:
-                if records:
-                    yield records
-                records, held = [], 0
-        records += cutter.finish() if cutter else []
-        if records:
-            yield records
+            request.state.held.take(min(len(chunk), max(PIECE_BYTES - request.state.held.size, 0)))
+            if cut is not None:
+                for piece in cut.feed(chunk):
+                    yield piece
+                continue
+            begin += chunk
+            text = without_mark(begin)
+            if text is not None and (is_telling(text, as_json=as_json) or len(text) > self.limits.line_bytes):
+                cut, begin = self._cutter(text, as_json=as_json), b""
+                for piece in cut.feed(text):
+                    yield piece
+        cut = cut or self._cutter(begin, as_json=as_json)
+        for piece in (*cut.feed(begin), *cut.finish()):
+            yield piece
+
+    def _cutter(self, begin: bytes, *, as_json: bool) -> Cutter:
+        return cutter(begin, as_json=as_json, limit=self.limits.line_bytes, depth=self.limits.depth)
 
     async def _answer(self, handler: Handler, source: str, full: int, request: Request) -> Response:
         try:
-            return await handler(request)
-        except BadRecord as error:
-            if source or error.status != 404:
-                self.intake.refuse(source or request.path_params["name"], 1)
-            where = {"error": self.intake.clean(error.reason), "field": self.intake.clean(error.field), "position": error.position}
-            return JSONResponse(where, status_code=error.status)
-        except Transient as error:
-            wait = {"Retry-After": str(max(1, math.ceil(error.retry_after)))}
-            return JSONResponse({"error": str(error), "field": "", "position": None}, status_code=full, headers=wait)
-        except TimeoutError:
-            reason = "the body took too long; send it faster or in smaller parts"
-            return JSONResponse({"error": reason, "field": "", "position": None}, status_code=408)
+            with self.room.hold() as request.state.held:
+                return await handler(request)
+        except (BadRecord, Transient, TimeoutError) as error:
+            return self._failed(source, error, full)
         except ClientDisconnect:
             return Response(status_code=400)
 
+    def _failed(
+        self, source: str, error: BadRecord | Transient | TimeoutError, full: int, done: Mapping[str, int] | None = None
+    ) -> Response:
+        """Why a body was not taken, or not taken further; `done` says what of it is durable nevertheless."""
+        answer = {"error": "", "field": "", "position": None, **(done or {})}
+        if isinstance(error, BadRecord):
+            if source:
+                self.intake.refuse(source, 1)
+            answer |= {
+                "error": self.intake.clean(error.reason),
+                "field": self.intake.clean(error.field),
+                "position": error.position,
+            }
+            return JSONResponse(answer, status_code=error.status)
+        if isinstance(error, Transient):
+            wait = {"Retry-After": str(max(1, math.ceil(error.retry_after)))}
+            return JSONResponse(answer | {"error": str(error)}, status_code=full, headers=wait)
+        return JSONResponse(answer | {"error": "the body took too long; send it faster or in smaller parts"}, status_code=408)
 
-def export_response(rejected: int, reason: str) -> bytes:
-    r"""An ExportMetricsServiceResponse or ExportLogsServiceResponse, which are the same on the wire.
 
-    Field 1 is partial_success; in it field 1 counts the rejected, and field 2 says why. Empty where all were taken.
+@dataclass(slots=True)
+class _Pushed:
+    """How far a push has come."""
 
-    >>> export_response(0, ""), export_response(3, "no")
-    (b'', b'\n\x06\x08\x03\x12\x02no')
-    """
-    if not rejected:
-        return b""
-    text = reason.encode()
-    inner = b"\x08" + _varint(rejected) + b"\x12" + _varint(len(text)) + text
-    return b"\x0a" + _varint(len(inner)) + inner
+    accepted: int = 0
+    dead_lettered: int = 0
+    pieces: int = 0
+    faults: list[Fault] = field(default_factory=list)
 
-
-def _varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
+    @property
+    def records(self) -> int:
+        return self.accepted + self.dead_lettered
 
 
 def _written(delivery: Delivery) -> dict[str, str]:
     """What was taken, counted alike for a duplicate: a sender that sees fewer than it sent takes it for a loss."""
-    prefix = "X-Prometheus-Remote-Write"
-    samples = delivery.frames["metrics"].height if "metrics" in delivery.frames else 0
-    return {f"{prefix}-Samples-Written": str(samples), f"{prefix}-Histograms-Written": "0", f"{prefix}-Exemplars-Written": "0"}
+    names = ("Samples", "Histograms", "Exemplars")
+    return {f"X-Prometheus-Remote-Write-{name}-Written": str(count) for name, count in zip(names, delivery.written, strict=True)}
 
 
 def _remote_write_version(request: Request) -> int:
@@ -259,6 +282,11 @@ def _remote_write_version(request: Request) -> int:
     if media.lower() != _PROTOBUF or version is None:
         raise BadRecord(f"expected {_PROTOBUF} with proto={' or '.join(filter(None, versions))}", field="content-type", status=415)
     return version
+
+
+def _coding(request: Request, default: str = "identity") -> str:
+    """All codings that the headers name; a list of them is none that any codec takes."""
+    return ", ".join(request.headers.getlist("content-encoding")).strip().lower() or default
 
 
 def _media_type(request: Request) -> str:
@@ -291,10 +319,6 @@ async def _bounded(request: Request, limit: int) -> AsyncIterator[bytes]:
         yield chunk
 
 
-async def _once(body: bytes) -> AsyncIterator[bytes]:
-    yield body
-
-
-async def _off(size: int, call: Callable[[], T]) -> T:
-    """Run `call` here where little is to do, and in a worker thread where it would keep others waiting."""
-    return await asyncio.to_thread(call) if size > INLINE_BYTES else call()
+async def _parts(body: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(body), CHUNK_BYTES):
+        yield body[start : start + CHUNK_BYTES]

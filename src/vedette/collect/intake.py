@@ -1,19 +1,22 @@
 """The one door from receivers to the log: redact, make durable, and only then tell the series table."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
 from dataclasses import replace
+from hashlib import sha256
 from typing import Final
 
 import polars as pl
 
+from vedette.collect.named import instead
 from vedette.collect.series import SeriesTable
 from vedette.core.ports import Journal, Redactor
-from vedette.core.types import Delivery, Receipt
+from vedette.core.types import Delivery, Position, Receipt
 
 PAYLOAD_BYTES: Final = 1024
 
-_TEXT: Final = {"logs": ("body",), "events": ("title",), "dead_letters": ("reason",)}
+_TEXT: Final = {"logs": ("body",), "events": ("key", "status", "title"), "dead_letters": ("reason",)}
 _MAPS: Final = {"logs": ("attributes",), "events": ("labels", "annotations")}
 
 
@@ -32,18 +35,42 @@ class Intake:
         self._redact = redact
 
     async def accept(self, delivery: Delivery) -> Receipt:
-        """Redact `delivery`, wait until it is durable, and confirm the series it announced.
+        """`submit`, awaited.
 
         Raises:
             Transient: the log cannot take it now; nothing was kept.
         """
-        if not delivery.records:
-            self._journal.note(delivery.source, rejected=delivery.rejected, duplicate=delivery.duplicate)
-            return Receipt(offset=-1)
-        receipt = await asyncio.wrap_future(self._journal.append(redacted(delivery, self._redact)))
-        if "series" in delivery.frames:
-            self._table.confirm(delivery.frames["series"]["series"].to_list())
-        return receipt
+        return await asyncio.wrap_future(self.submit(delivery))
+
+    def submit(self, delivery: Delivery, position: Position | None = None) -> Future[Receipt]:
+        """Redact `delivery` and resolve once it is durable and the series it announced are confirmed.
+
+        The log books what was rejected together with what it keeps; only where there is nothing to keep is it noted here.
+        The future fails with Transient where the log cannot take it now; it cannot be cancelled.
+
+        Args:
+            delivery: of a receiver, or what a source gave.
+            position: of the source behind it, kept in the same transaction; also where there is no record.
+        """
+        settled: Future[Receipt] = Future()
+        settled.set_running_or_notify_cancel()
+        if not delivery.records and position is None:
+            if delivery.rejected or delivery.duplicate:
+                self._journal.note(delivery.source, rejected=delivery.rejected, duplicate=delivery.duplicate)
+            settled.set_result(Receipt(offset=-1))
+            return settled
+
+        def settle(appended: Future[Receipt]) -> None:
+            error = appended.exception()
+            if error is not None:
+                settled.set_exception(error)
+                return
+            if "series" in delivery.frames:
+                self._table.confirm(delivery.frames["series"]["series"].to_list())
+            settled.set_result(appended.result())
+
+        self._journal.append(redacted(delivery, self._redact), position).add_done_callback(settle)
+        return settled
 
     def refuse(self, source: str, records: int) -> None:
         """Count records that a codec refused as a whole."""
@@ -59,16 +86,21 @@ class Intake:
 
 
 def redacted(delivery: Delivery, redact: Redactor) -> Delivery:
-    """`delivery` with every text of an outsider cleaned: bodies, titles, the values of maps, payloads set aside."""
+    """`delivery` with every text of an outsider cleaned: bodies, titles, keys, maps, payloads set aside."""
     frames = {table: _clean(table, frame, redact) for table, frame in delivery.frames.items()}
-    return replace(delivery, frames=frames)
+    return replace(delivery, frames=frames, key=_key(delivery.key, redact))
+
+
+def _key(key: str | None, redact: Redactor) -> str | None:
+    """An idempotency key as it is; its digest where it holds a secret, for two keys must never become one."""
+    return key if key is None or redact.text(key) == key else sha256(key.encode("utf-8", "backslashreplace")).hexdigest()
 
 
 def _clean(table: str, frame: pl.DataFrame, redact: Redactor) -> pl.DataFrame:
-    if frame.is_empty():
+    if frame.is_empty() or table not in _TEXT:
         return frame
     columns = [redact.column(frame[name]) for name in _TEXT.get(table, ())]
-    columns += [_map_values(frame[name], redact.column) for name in _MAPS.get(table, ())]
+    columns += [_map(_without_named(frame[name], redact), redact.column) for name in _MAPS.get(table, ())]
     if table == "dead_letters":
         columns.append(pl.Series("payload", list(_payloads(frame["payload"], redact)), dtype=pl.Binary))
     return frame.with_columns(columns)
@@ -80,15 +112,55 @@ def _payloads(column: pl.Series, redact: Redactor) -> Iterable[bytes]:
         yield text.encode()[:PAYLOAD_BYTES]
 
 
-def _map_values(column: pl.Series, clean: Callable[[pl.Series], pl.Series]) -> pl.Series:
-    """The values of a map column cleaned, each distinct value once."""
+def _without_named(column: pl.Series, redact: Redactor) -> pl.Series:
+    """A map column without the values whose very name says that they are secret."""
     entries = column.map.entries()
-    values = entries.list.eval(pl.element().struct.field("value")).explode(empty_as_null=False, keep_nulls=False).unique()
-    if values.is_empty():
+    names = entries.list.eval(pl.element().struct.field("key")).explode(empty_as_null=False, keep_nulls=False).unique().to_list()
+    secret = {name: put for name in names if (put := instead(name, redact.text))}
+    if not secret:
         return column
-    fresh = clean(values)
-    changed = values.ne_missing(fresh)
-    if not changed.any():
-        return column
-    value = pl.element().struct.field("value").replace(values.filter(changed), fresh.filter(changed))
-    return entries.list.eval(pl.struct(pl.element().struct.field("key"), value)).cast(column.dtype)
+    key, value = (pl.element().struct.field(part) for part in ("key", "value"))
+    fixed = key.replace_strict(list(secret), list(secret.values()), default=None, return_dtype=pl.String)
+    return entries.list.eval(pl.struct(key, pl.coalesce(fixed, value).alias("value"))).cast(column.dtype)
+
+
+def _map(column: pl.Series, clean: Callable[[pl.Series], pl.Series]) -> pl.Series:
+    """The keys and values of a map column cleaned, each distinct text once."""
+    entries = column.map.entries()
+    keys, values = (_changes(entries, part, clean) for part in ("key", "value"))
+    if values:
+        value = pl.element().struct.field("value").replace(list(values), list(values.values()))
+        entries = entries.list.eval(pl.struct(pl.element().struct.field("key"), value))
+        column = entries.cast(column.dtype)
+    if keys:
+        column = pl.Series(column.name, [_renamed(each, keys) for each in column.to_list()], dtype=column.dtype)
+    return column
+
+
+def _changes(entries: pl.Series, part: str, clean: Callable[[pl.Series], pl.Series]) -> dict[str, str]:
+    """Those texts of `part` of the entries that `clean` changes, and what they become."""
+    texts = entries.list.eval(pl.element().struct.field(part)).explode(empty_as_null=False, keep_nulls=False).unique()
+    if texts.is_empty():
+        return {}
+    fresh = clean(texts.clone())  # a redactor may change what it is handed
+    changed = texts.ne_missing(fresh)
+    return dict(zip(texts.filter(changed).to_list(), fresh.filter(changed).to_list(), strict=True))
+
+
+def _renamed(found: dict[str, str] | None, names: Mapping[str, str]) -> dict[str, str] | None:
+    """`found` under cleaned names. Two that became the same are told apart by a number: a map has each key once.
+
+    >>> _renamed({"a@b": "1", "c@d": "2", "e": "3"}, {"a@b": "[email]", "c@d": "[email]"})
+    {'[email]': '1', '[email] 2': '2', 'e': '3'}
+    """
+    if found is None or names.keys().isdisjoint(found):
+        return found
+    kept: dict[str, str] = {}
+    for key, value in found.items():
+        name = clean = names.get(key, key)
+        number = 1
+        while name in kept:
+            number += 1
+            name = f"{clean} {number}"
+        kept[name] = value
+    return kept

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from vedette.collect.wire import Bytes, fields, varint
 
 _CUSTOM = -53
+#: The bits by which Prometheus says that a series has ended; of a histogram they are its sum's.
+_STALE = (0x7FF0000000000002).to_bytes(8, "little")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +144,9 @@ def read_native(buffer: Bytes, begin: int, stop: int) -> Native:
 
 
 def series_of(native: Native) -> Iterator[tuple[str, dict[str, str], str, float]]:
-    """The series a histogram becomes: suffix of the name, further labels, kind, value."""
-    yield "_count", {}, "counter", native.count
+    """The series a histogram becomes: suffix of the name, further labels, kind, value. All of them end where it has ended."""
+    ended = struct.pack("<d", native.total) == _STALE
+    yield "_count", {}, "counter", native.total if ended else native.count
     yield "_sum", {}, "counter", native.total
     for bound, count in native.cumulative():
-        yield "_bucket", {"le": bound_label(bound)}, "bucket", count
+        yield "_bucket", {"le": bound_label(bound)}, "bucket", native.total if ended else count

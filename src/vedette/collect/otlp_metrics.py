@@ -44,10 +44,13 @@ from vedette.collect.otlp_values import labels
 from vedette.collect.points import Points, metrics
 from vedette.collect.series import SeriesTable, checked
 from vedette.collect.wire import Bytes, Ints, Spans, broken, fields, text
+from vedette.core.errors import BadRecord
 from vedette.core.types import Fault
 
 _TOLD: Final = 10
 _MOST_MEMBERS: Final = 1 << 24
+#: Points that are read one by one: a body of more would keep others waiting for seconds.
+_MOST_OTHERS: Final = 1 << 16
 _STALE: Final = struct.unpack("<d", (0x7FF0000000000002).to_bytes(8, "little"))[0]
 _DELTA: Final = 1
 #: Where the attributes of a point are, by the tag of its metric's data.
@@ -90,6 +93,7 @@ class _Body:
     buffer: Bytes
     faults: list[Fault] = field(default_factory=list)
     rejected: int = 0
+    resolved: dict[tuple[int, int], list[int]] = field(default_factory=dict)
     resources: dict[int, list[tuple[str, str]] | ValueError] = field(default_factory=dict)
     metrics: dict[int, _Metric | ValueError] = field(default_factory=dict)
 
@@ -159,6 +163,10 @@ class Metrics:
             end = walk_metrics(buffer, seed1, seed2, firsts, seconds, known, self._members, low, high, *out)
             if end < 0:
                 raise broken(~end)
+            if counts[OTHERS] > _MOST_OTHERS:
+                most = f"at most {_MOST_OTHERS} are taken; send smaller requests"
+                message = f"{counts[OTHERS]} exponential histograms and summaries, {most}"
+                raise BadRecord(message, field="dataPoints", status=413)
             room = counts[OTHERS] <= len(self._others)
             if not room:
                 self._others = np.empty((int(counts[OTHERS]), 12), np.int64)
@@ -168,6 +176,10 @@ class Metrics:
     def _resolve(self, body: _Body, stranger: list[int]) -> None:
         """Give a point's series their identities; where its labels cannot be taken, its samples are left UNKNOWN."""
         first, count = stranger[FIRST], stranger[COUNT]
+        own = (stranger[HASH1], stranger[HASH2])
+        if own in body.resolved:
+            self._points.series[first : first + count] = body.resolved[own]
+            return
         try:
             metric, found = self._labels(body, stranger)
         except ValueError as fault:
@@ -176,7 +188,8 @@ class Metrics:
         if stranger[DATA] != HISTOGRAM:
             identity = self._table.resolve(self._source, metric.name, found, metric.kind(), metric.unit)
             self._points.series[first] = identity
-            self._spans.add(stranger[HASH1], stranger[HASH2], identity)
+            self._spans.add(*own, identity)
+            body.resolved[own] = [identity]
             return
         bounds = [
             each
@@ -193,7 +206,8 @@ class Metrics:
             for suffix, more, kind in parts
         ]
         self._points.series[first : first + count] = identities
-        self._file(stranger[HASH1], stranger[HASH2], identities)
+        self._file(*own, identities)
+        body.resolved[own] = identities
 
     def _file(self, first: int, second: int, identities: list[int]) -> None:
         """File the series of a histogram one after another, and where they begin under its hash."""

@@ -9,6 +9,7 @@ import polars as pl
 from pydantic import Field, field_validator
 
 from vedette.collect.multiline import begins, join
+from vedette.collect.pieces import between_characters
 from vedette.collect.tail import Piece
 from vedette.collect.zone import is_zone
 from vedette.core.settings import Settings
@@ -88,7 +89,11 @@ def records(piece: Piece, settings: TextSettings, encoding: str, *, waits: bool,
         waits: the last record may still grow: the file has not ended, and was written to not long ago.
         full_bytes: raw bytes at which a record is not waited for any longer.
     """
-    lines, broken = _decoded(piece.raw, piece.starts, encoding)
+    raw, starts = piece.raw, piece.starts
+    if piece.original and encoding == "utf-8":
+        raw = raw[: between_characters(raw, len(raw))]
+        starts = np.array([0, len(raw)], np.int64)
+    lines, broken = _decoded(raw, starts, encoding)
     after = piece.after
     if settings.multiline != "none":
         first = begins(lines, None if settings.multiline == "stack" else settings.multiline)
@@ -113,9 +118,23 @@ def _decoded(raw: bytes, starts: np.ndarray, encoding: str) -> tuple[pl.Series, 
         broken = pl.Series("broken", [""]).new_from_index(0, len(starts) - 1)
     except UnicodeDecodeError:
         parts = [raw[a:b] for a, b in pairwise(starts.tolist())]
-        texts = [part.decode(encoding, "backslashreplace") for part in parts]
-        odd = ["x" if text != part.decode(encoding, "replace") else "" for text, part in zip(texts, parts, strict=True)]
-        broken = pl.Series("broken", odd, dtype=pl.String)
-        text = "".join(texts)
+        found = [_reversible(part, encoding) for part in parts]
+        broken = pl.Series("broken", ["x" if escaped else "" for _, escaped in found], dtype=pl.String)
+        text = "".join(line for line, _ in found)
     lines = pl.Series("line", text.removesuffix("\n").removeprefix("\ufeff").split("\n"), dtype=pl.String)
     return lines.str.strip_suffix("\r"), broken
+
+
+def _reversible(raw: bytes, encoding: str) -> tuple[str, bool]:
+    r"""Text, and whether it had to be escaped: backslashes doubled, and each byte that is none of the encoding as `\xNN`.
+
+    >>> _reversible(b"C:\\ \xff", "utf-8"), _reversible(b"C:\\", "utf-8")
+    (('C:\\\\ \\xff', True), ('C:\\', False))
+    """
+    try:
+        return raw.decode(encoding), False
+    except UnicodeDecodeError:
+        slash = "\\".encode(encoding)
+        if len(slash) > 1:  # two bytes a unit: what is no text in it has no backslash that could be told from another
+            return raw.decode(encoding, "backslashreplace"), True
+        return raw.replace(slash, slash * 2).decode(encoding, "backslashreplace"), True

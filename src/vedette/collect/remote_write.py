@@ -24,6 +24,7 @@ from vedette.collect.remote_write_wire import (
     METADATA,
     RECORD,
     SAMPLES,
+    SOUND,
     STOP,
     STRANGERS,
     walk,
@@ -84,6 +85,7 @@ class _Found:
     faults: dict[int, Fault] = field(default_factory=dict)
     rejected: int = 0
     written: tuple[int, int, int] = (0, 0, 0)
+    resolved: dict[tuple[int, int], int] = field(default_factory=dict)
 
     def tell(self, position: int, name: str, reason: str) -> None:
         self.faults.setdefault(position, Fault(position, name, reason))
@@ -208,6 +210,10 @@ class RemoteWrite:
     def _resolve(self, found: _Found, stranger: list[int], source: str) -> None:
         """Give a time series its identity; where its labels cannot be taken, its samples are left UNKNOWN."""
         first, count = stranger[FIRST], stranger[COUNT]
+        own = (stranger[HASH1], stranger[HASH2])
+        if stranger[SOUND] and own in found.resolved:
+            self._points.series[first : first + count] = found.resolved[own]
+            return
         try:
             pairs, described = self._labels(found, stranger[BEGIN], stranger[STOP])
             name, labels = self._named(pairs)
@@ -218,7 +224,8 @@ class RemoteWrite:
         kind, unit = kind_of(name, labels, described or self._metadata)
         identity = self._table.resolve(source, name, labels, kind, unit)
         self._points.series[first : first + count] = identity
-        self._spans[found.newer].add(stranger[HASH1], stranger[HASH2], identity)
+        self._spans[found.newer].add(*own, identity)
+        found.resolved[own] = identity
 
     def _labels(self, found: _Found, begin: int, stop: int) -> tuple[list[tuple[str, str]], dict[str, tuple[str, str]]]:
         """Names and values of a time series, and what 2.0 says of its metric."""

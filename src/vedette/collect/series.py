@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from vedette.collect.limits import Limits
+from vedette.collect.named import instead
 from vedette.core.frames import SERIES, empty
 from vedette.core.identity import series_id
 
@@ -80,7 +81,7 @@ class SeriesTable:
 
     def resolve(self, source: str, name: str, labels: Mapping[str, str], kind: str = "unknown", unit: str = "") -> int:
         """The identity of a series, remembered for `definitions` where it is new. `kind` is one of SERIES_KINDS."""
-        clean = {self._redact(key): self._redact(value) for key, value in labels.items() if value}
+        clean = {self._redact(key): instead(key, self._redact) or self._redact(value) for key, value in labels.items() if value}
         name = self._redact(name)
         identity = series_id(name, clean)
         with self._lock:

@@ -1,7 +1,9 @@
 """The syslog listener: TCP framed by RFC 6587, UDP by RFC 5426. It reads no faster than the log takes."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
 from typing import Annotated, Final, NamedTuple, Self
 
 import structlog
@@ -12,14 +14,22 @@ from vedette.collect.limits import Limits
 from vedette.collect.series import SeriesTable
 from vedette.collect.syslog import Messages
 from vedette.collect.zone import is_zone
-from vedette.core.errors import Transient
+from vedette.core.errors import ConfigError, Transient
 from vedette.core.ports import Clock
 from vedette.core.settings import Settings
 from vedette.core.types import Delivery
 
-CHUNK: Final = 256 << 10
-UDP_QUEUE: Final = 10_000
-UDP_SECONDS: Final = 0.05
+#: Bytes read from a connection at once; nothing more is read before they are durable.
+CHUNK: Final = 128 << 10
+#: Bytes of datagrams that wait for the log; those beyond are shed.
+UDP_BYTES: Final = 8 << 20
+#: How long messages of all senders are gathered into one delivery.
+GATHER_SECONDS: Final = 0.005
+#: How long the log may still refuse what was read when we close.
+CLOSE_SECONDS: Final = 5.0
+
+_COUNT: Final = re.compile(rb"([1-9]\d{0,8}) (?=<)")
+_MAYBE_COUNT: Final = re.compile(rb"[1-9]\d{0,8} ?")
 
 log = structlog.get_logger()
 
@@ -28,10 +38,12 @@ class SyslogSettings(Settings):
     """Where syslog is listened for.
 
     Attributes:
-        tcp: `HOST:PORT` of a TCP listener, `udp` of a UDP one; without either nothing is listened on.
+        tcp: `HOST:PORT` of a TCP listener, `udp` of a UDP one; without either nothing is listened on. Syslog knows no password:
+            only addresses of this machine are taken, and a relay such as rsyslog receives from others.
         zone: of RFC 3164 times, which name none.
         labels: added to every stream.
         idle_seconds: a connection that is silent for so long is closed.
+        message_seconds: so is one that takes longer over a single message; what came of it is kept.
         connections: at most so many at once.
     """
 
@@ -40,7 +52,20 @@ class SyslogSettings(Settings):
     zone: str = "UTC"
     labels: Mapping[str, str] = {}
     idle_seconds: Annotated[float, Field(gt=0)] = 3600.0
-    connections: Annotated[int, Field(gt=0)] = 1000
+    message_seconds: Annotated[float, Field(gt=0)] = 60.0
+    connections: Annotated[int, Field(gt=0)] = 256
+
+    @field_validator("tcp", "udp")
+    @classmethod
+    def _local(cls, text: str) -> str:
+        if not text:
+            return text
+        host, _, port = text.rpartition(":")
+        if not port.isdecimal() or not port.isascii() or int(port) > 65535:
+            raise ValueError("expected HOST:PORT, such as 127.0.0.1:5514")
+        if host not in ("", "localhost") and not _is_loopback(host.strip("[]")):
+            raise ValueError(f"{text} is reachable from other machines: listen on 127.0.0.1 behind a relay such as rsyslog")
+        return f"{host or '127.0.0.1'}:{port}"
 
     @field_validator("zone")
     @classmethod
@@ -48,6 +73,13 @@ class SyslogSettings(Settings):
         if not is_zone(zone):
             raise ValueError(f"no time zone is called '{zone}'; a name such as Europe/Zurich is expected")
         return zone
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 class Message(NamedTuple):
@@ -58,13 +90,13 @@ class Message(NamedTuple):
 
 
 class Framing:
-    r"""Cuts a TCP stream into messages: octet counting where a message begins with a digit, else lines (RFC 6587).
+    r"""Cuts a TCP stream into messages: octet counting where a count and a priority begin one, else lines (RFC 6587).
 
     A message longer than `limit` bytes is cut there, and its rest is skipped without being held.
 
     >>> framing = Framing(limit=4)
-    >>> [each.text for each in framing.feed(b"2 ab<1>c\n<1>lo")]
-    [b'ab', b'<1>c']
+    >>> [each.text for each in framing.feed(b"4 <1>b<1>c\n42 lines\n<1>lo")]
+    [b'<1>b', b'<1>c', b'42 l']
     >>> framing.feed(b"ng\n<2>")
     [Message(text=b'<1>l', cut=7)]
     >>> framing.finish()
@@ -73,54 +105,52 @@ class Framing:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
+        self._head = b""  # what may yet become a count
         self._held = bytearray()
         self._length = 0  # of the message at hand so far, held or skipped
-        self._left: int | None = None  # bytes of it still to come, when they were counted
+        self._left = 0  # bytes of it still to come, where they are counted
+        self._begun = False
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a part of a message waits for its rest."""
+        return self._begun or bool(self._head)
 
     def feed(self, chunk: bytes) -> list[Message]:
         """The messages that `chunk` completes."""
-        found = []
+        chunk, self._head = self._head + chunk, b""
+        found: list[Message] = []
         at = 0
         while at < len(chunk):
-            if self._left is None and self._length == 0 and not self._held and chunk[at : at + 1].isdigit():
-                self._left = -1
-            if self._left == -1:
-                at = self._count(chunk, at)
-                continue
-            if self._left is not None:
+            if not self._begun:
+                count = _COUNT.match(chunk, at)
+                if count:
+                    self._left, at = int(count.group(1)), count.end()
+                elif _MAYBE_COUNT.fullmatch(chunk, at):
+                    self._head = chunk[at:]
+                    break
+                self._begun = True
+            if self._left:
                 end = min(at + self._left, len(chunk))
                 self._take(chunk[at:end])
                 self._left -= end - at
-                at = end
-                if self._left == 0:
-                    found.append(self._whole())
-                continue
-            end = chunk.find(b"\n", at)
-            self._take(chunk[at:] if end < 0 else chunk[at:end])
-            if end < 0:
-                break
-            at = end + 1
-            if self._length:
+                ended, at = self._left == 0, end
+            else:
+                end = chunk.find(b"\n", at)
+                ended = end >= 0
+                end = end if ended else len(chunk)
+                self._take(chunk[at:end])
+                at = end + 1
+            if ended:
                 found.append(self._whole())
-        return found
+        return [each for each in found if each.text]
 
     def finish(self) -> list[Message]:
         """What was left when the connection ended."""
-        return [self._whole()] if self._held else []
-
-    def _count(self, chunk: bytes, at: int) -> int:
-        """Read the digits of a count; where what follows is no blank, it was a line that began with a digit."""
-        while at < len(chunk) and chunk[at : at + 1].isdigit() and len(self._held) < 10:
-            self._held += chunk[at : at + 1]
-            at += 1
-        if at == len(chunk):
-            return at
-        if chunk[at : at + 1] == b" " and 0 < int(self._held) < 1 << 31:
-            self._left = int(self._held)
-            self._held.clear()
-            return at + 1
-        self._left, self._length = None, len(self._held)
-        return at
+        self._take(self._head)
+        last = self._whole()
+        self._head = b""
+        return [last] if last.text else []
 
     def _take(self, part: bytes) -> None:
         self._length += len(part)
@@ -129,15 +159,16 @@ class Framing:
     def _whole(self) -> Message:
         message = Message(bytes(self._held).rstrip(b"\r\n\0"), self._length if self._length > len(self._held) else None)
         self._held.clear()
-        self._length, self._left = 0, None
+        self._length = self._left = 0
+        self._begun = False
         return message
 
 
 class SyslogServer:
     """Listens while it is entered.
 
-    TCP has no acknowledgement: a message is received once it is durable, and while the log cannot take it nothing more is read, so
-    that the sender's own queue fills. A datagram that finds the queue full is shed, and counted.
+    Neither TCP nor UDP has an acknowledgement. A connection is read further once what it sent is durable, so that while the log
+    takes nothing the sender's own queue fills, and nothing is lost. Datagrams that find no room are shed, and counted.
     """
 
     def __init__(
@@ -149,88 +180,144 @@ class SyslogServer:
         self._table = table
         self._limits = limits
         self._clock = clock
-        self._messages = Messages(name, table, settings.labels, settings.zone)
+        self._messages = Messages(name, table, settings.labels, settings.zone, limits=limits)
+        self._listening: list[asyncio.Server | asyncio.DatagramTransport] = []
         self._connections: set[asyncio.Task[None]] = set()
-        self._closing: list[asyncio.Server | asyncio.DatagramTransport] = []
-        self._datagrams: asyncio.Queue[bytes] = asyncio.Queue(UDP_QUEUE)
+        self._waiting: list[Message] = []
+        self._datagram_bytes = 0
+        self._news = asyncio.Event()
+        self._durable: asyncio.Future[None] | None = None
+        self._closing = False
         self._flusher: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
-        if self._settings.tcp:
-            host, port = _address(self._settings.tcp)
-            self._closing.append(await asyncio.start_server(self._connected, host, port, limit=CHUNK))
-        if self._settings.udp:
-            transport, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), local_addr=_address(self._settings.udp))
-            self._closing.append(transport)
-            self._flusher = loop.create_task(self._flush())
+        try:
+            if self._settings.tcp:
+                host, port = _address(self._settings.tcp)
+                self._listening.append(await asyncio.start_server(self._connected, host, port, limit=CHUNK // 2))
+            if self._settings.udp:
+                address = _address(self._settings.udp)
+                self._listening.append((await loop.create_datagram_endpoint(lambda: _Datagrams(self), local_addr=address))[0])
+        except OSError as error:
+            for each in self._listening:
+                each.close()
+            raise ConfigError([f"sources.{self._name}: syslog cannot be listened for: {error}"]) from error
+        self._flusher = loop.create_task(self._flush())
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for each in self._closing:
+        for each in self._listening:
             each.close()
         for task in self._connections:
             task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
+        self._closing = True
+        self._news.set()
         if self._flusher is not None:
-            self._flusher.cancel()
-            await asyncio.gather(self._flusher, return_exceptions=True)
-            await self._deliver([Message(each) for each in self._drain()])
+            await self._flusher
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """Where it listens, TCP first."""
+        sockets = [
+            each.sockets[0] if isinstance(each, asyncio.Server) else each.get_extra_info("socket") for each in self._listening
+        ]
+        return [each.getsockname()[:2] for each in sockets]
+
+    def datagram(self, data: bytes) -> None:
+        """Take a datagram, or shed it."""
+        limit = self._limits.line_bytes
+        if self._datagram_bytes + len(data) > UDP_BYTES:
+            self._intake.shed(self._name, 1)
+            return
+        text = data.rstrip(b"\r\n\0")
+        if text:
+            self._datagram_bytes += len(data)
+            self._waiting.append(Message(text[:limit], len(text) if len(text) > limit else None))
+            self._news.set()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         if task is None or len(self._connections) >= self._settings.connections:
+            log.warning("a syslog connection is refused: there are too many", source=self._name)
             writer.close()
             return
         self._connections.add(task)
         framing = Framing(self._limits.line_bytes)
         try:
-            while chunk := await asyncio.wait_for(reader.read(CHUNK), self._settings.idle_seconds):
-                await self._deliver(framing.feed(chunk))
-            await self._deliver(framing.finish())
-        except (TimeoutError, ConnectionError):
+            await self._read(reader, framing)
             await self._deliver(framing.finish())
         finally:
+            self._waiting += framing.finish()
             self._connections.discard(task)
             writer.close()
 
-    @property
-    def addresses(self) -> list[tuple[str, int]]:
-        """Where it listens, TCP first."""
-        sockets = [each.sockets[0] if isinstance(each, asyncio.Server) else each.get_extra_info("socket") for each in self._closing]
-        return [each.getsockname()[:2] for each in sockets]
-
-    def datagram(self, data: bytes) -> None:
-        """Queue a datagram, or shed it."""
-        try:
-            self._datagrams.put_nowait(data)
-        except asyncio.QueueFull:
-            self._intake.shed(self._name, 1)
-
-    async def _flush(self) -> None:
+    async def _read(self, reader: asyncio.StreamReader, framing: Framing) -> None:
+        """Deliver what comes, until the connection ends, is silent for too long, or takes too long over one message."""
+        time = asyncio.get_running_loop().time
+        since = None
         while True:
-            first = await self._datagrams.get()
-            await asyncio.sleep(UDP_SECONDS)
-            await self._deliver([Message(each) for each in (first, *self._drain())])
+            seconds = self._settings.idle_seconds
+            if since is not None:
+                seconds = min(seconds, since + self._settings.message_seconds - time())
+            try:
+                async with asyncio.timeout(seconds):
+                    chunk = await reader.read(CHUNK)
+            except (TimeoutError, ConnectionError):
+                return
+            if not chunk:
+                return
+            messages = framing.feed(chunk)
+            await self._deliver(messages)
+            if not framing.unfinished:
+                since = None
+            elif messages or since is None:
+                since = time()
 
-    def _drain(self) -> Iterable[bytes]:
-        return [self._datagrams.get_nowait() for _ in range(self._datagrams.qsize())]
-
-    async def _deliver(self, messages: list[Message]) -> None:
-        """Make `messages` durable, however long it takes."""
-        messages = [each for each in messages if each.text]
+    async def _deliver(self, messages: Sequence[Message]) -> None:
+        """Return once `messages` are durable, however long it takes."""
         if not messages:
             return
+        if self._durable is None:
+            self._durable = asyncio.get_running_loop().create_future()
+        self._waiting += messages
+        self._news.set()
+        await asyncio.shield(self._durable)
+
+    async def _flush(self) -> None:
+        """Take what waits, of all senders, to the log in one delivery after the other."""
+        while self._waiting or not self._closing:
+            await self._news.wait()
+            if not self._closing:
+                await asyncio.sleep(GATHER_SECONDS)
+            self._news.clear()
+            messages, durable = self._waiting, self._durable
+            self._waiting, self._durable, self._datagram_bytes = [], None, 0
+            if messages:
+                await self._append(messages)
+            if durable is not None:
+                durable.set_result(None)
+
+    async def _append(self, messages: Sequence[Message]) -> None:
         now = self._clock()
-        rows = self._messages.rows([each.text for each in messages], [each.cut for each in messages], now, self._limits.window(now))
+        rows = self._messages.rows([each.text for each in messages], [each.cut for each in messages], now)
+        self._table.count_limited(rows["series"].to_numpy())
         definitions = self._table.definitions(rows["series"].unique().to_list())
         delivery = Delivery(self._name, {"series": definitions, "logs": rows})
+        time = asyncio.get_running_loop().time
+        until = None
         while True:
             try:
                 await self._intake.accept(delivery)
             except Transient as error:
                 log.warning("syslog waits for the log", source=self._name, reason=str(error))
-                await asyncio.sleep(error.retry_after)
+                if self._closing:
+                    until = until or time() + CLOSE_SECONDS
+                    if time() > until:
+                        self._intake.shed(self._name, len(messages))
+                        return
+                await asyncio.sleep(min(error.retry_after, CLOSE_SECONDS))
             else:
                 return
 

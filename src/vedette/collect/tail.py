@@ -55,6 +55,7 @@ class Tail:
         fresh: it has not been compared with others yet.
         size: when last looked at, 0 for an archive; `changed_at` is when that changed, in UTC microseconds.
         stamp: its length and the time of its last change, by which a look at it is saved.
+        stream: the path it was first seen under: what was written before a rename belongs to that stream.
     """
 
     path: str
@@ -71,6 +72,7 @@ class Tail:
     size: int = 0
     changed_at: int = 0
     stamp: tuple[int, int] = (0, 0)
+    stream: str = ""
     _scanned: int = field(default=0)
     _cut: bytes = field(default=b"")
 

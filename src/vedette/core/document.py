@@ -10,7 +10,11 @@ from vedette.core.errors import ConfigError
 
 M = TypeVar("M", bound=BaseModel)
 Key = tuple[str | int, ...]
-SECRETIVE = ("token", "secret", "password", "key", "credential")
+#: The kind of fault that a field which holds a secret raises (`PydanticCustomError`): what was given is not repeated.
+IN_THE_OPEN = "secret_in_the_open"
+#: A key that is not known may be a secret's, with a slip in it.
+UNTOLD = frozenset((IN_THE_OPEN, "extra_forbidden"))
+SECRETIVE = ("token", "secret", "password", "bearer", "key", "credential")
 
 
 def read(text: str, model: type[M], *, name: str = "vedette.yaml", overlay: Mapping[str, Mapping[str, object]] | None = None) -> M:
@@ -29,7 +33,7 @@ def read(text: str, model: type[M], *, name: str = "vedette.yaml", overlay: Mapp
     ... except ConfigError as error:
     ...     print(error)
     vedette.yaml:1: port: Input should be a valid integer, unable to parse string as an integer (got 'x')
-    vedette.yaml:2: hots: Extra inputs are not permitted (got 1)
+    vedette.yaml:2: hots: there is no such key
     """
     try:
         root = yaml.compose(text, Loader=yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader)
@@ -60,9 +64,24 @@ def _fault(name: str, lines: Mapping[Key, int], error: Any) -> str:  # noqa: ANN
     location: Key = tuple(error["loc"])
     line = next((lines[location[:end]] for end in range(len(location), -1, -1) if location[:end] in lines), 1)
     given = error.get("input")
-    telling = not any(word in str(part).lower() for part in location for word in SECRETIVE)
-    shown = f" (got {given!r})" if telling and isinstance(given, str | int | float | bool) else ""
-    return f"{name}:{line}: {_dotted(location)}: {error['msg']}{shown}"
+    secretive = error["type"] in UNTOLD or any(word in str(part).lower() for part in location for word in SECRETIVE)
+    telling = not secretive and isinstance(given, str | int | float | bool) and "@" not in str(given)
+    shown = f" (got {given!r})" if telling else ""
+    return f"{name}:{line}: {_dotted(location)}: {_reason(error)}{shown}"
+
+
+def _reason(error: Any) -> str:  # noqa: ANN401 -- pydantic's ErrorDetails
+    match error["type"]:
+        case "extra_forbidden":
+            return "there is no such key"
+        case "union_tag_invalid":
+            return f"'{error['ctx']['tag']}' is none of {error['ctx']['expected_tags']}"
+        case "union_tag_not_found":
+            return "a key `kind` is needed, which says what it is"
+        case "missing":
+            return "it is needed, and missing"
+        case _:
+            return str(error["msg"]).removeprefix("Value error, ")
 
 
 def _dotted(key: Key) -> str:

@@ -61,6 +61,9 @@ class Store(Protocol):
     def flush(self, offset: int) -> Mapping[str, int]:
         """Make what was written visible and durable together with `offset`; rows added by table."""
 
+    def forget(self, after: int) -> None:
+        """Let go of rows in memory of beats behind `after`: they will be written again."""
+
 
 class Stateful(Protocol):
     """Something with memory that a checkpoint keeps: plain arrays, by name."""
@@ -94,6 +97,19 @@ class Redactor(Protocol):
 
     def text(self, text: str) -> str:
         """One string, the same way."""
+
+
+class Attempts(Protocol):
+    """Remembers which beat was begun and not ended, through crashes."""
+
+    def begin(self, last: int) -> int:
+        """The beat that ends at `last` is begun; how often it was and did not end well."""
+
+    def end(self) -> None:
+        """The beat that was begun went well."""
+
+    def fail(self, last: int) -> None:
+        """It did not."""
 
 
 class Memory(Protocol):

@@ -41,7 +41,7 @@ class DelayHistogram(Collector):
     [1, 3]
     """
 
-    BOUNDS: Final = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
+    BOUNDS: Final = (0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
 
     def __init__(self, name: str, documentation: str) -> None:
         self._name = name

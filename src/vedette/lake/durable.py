@@ -40,6 +40,14 @@ def sync(table: Path, versions: Iterable[int]) -> None:
         _force(directory)
 
 
+def sync_checkpoint(table: Path) -> None:
+    """Force the checkpoints of the table's log to the disk: before the entries that they stand for are cleaned up."""
+    log = table / "_delta_log"
+    for path in (*log.glob("*.checkpoint*"), log / "_last_checkpoint", log):
+        if path.exists():
+            _force(path)
+
+
 def repair(table: Path) -> list[Path]:
     """Move torn commits at the end of the table's log into `_torn/`; returns where they went.
 

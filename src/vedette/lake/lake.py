@@ -52,7 +52,7 @@ class Lake:
     Args:
         root: the directory of the tables; made where it is missing.
         settings: retention, sizes and bounds.
-        clock: what time it is, to refuse rows of impossible days.
+        clock: what time it is, to refuse history of days to come.
 
     Raises:
         Transient: the directory or a table cannot be made or opened now.
@@ -84,13 +84,13 @@ class Lake:
     def write(self, table: str, frame: pl.DataFrame, offset: int) -> None:
         """Take the rows of the beat that ends at `offset` into memory, unless the table holds that beat already.
 
-        `frame` has the table's columns but for `day`, in any order. Within a table offsets never fall. A staleness
-        marker of Prometheus becomes a null; any other NaN stays what it is.
+        `frame` has the table's columns but for `day`, in any order. That its times are within `settings.window` is the caller's
+        care. Within a table offsets never fall. A staleness marker of Prometheus becomes a null; any other NaN stays what it is.
 
         Raises:
             NotFound: there is no such table.
             TypeError: a column is missing, too many, or of another type.
-            BadRecord: a row's `at` is null, or of a day that cannot be.
+            BadRecord: a row's `at` is null.
         """
         if frame.is_empty() or self.committed(table) >= offset:
             return
@@ -108,6 +108,11 @@ class Lake:
             if self._buffers[name]:
                 added[name] = _insist(name, partial(self._commit, name, offset))
         return added
+
+    def forget(self, after: int) -> None:
+        """Let go of rows in memory of beats behind `after`: they will be written again."""
+        for name, buffer in self._buffers.items():
+            self._buffers[name] = [(offset, frame) for offset, frame in buffer if offset <= after]
 
     def committed(self, table: str) -> int:
         """The last offset of the log whose rows `table` holds; -1 when none."""
@@ -144,21 +149,25 @@ class Lake:
             Transient: it could not be written now.
         """
         spec = _table(table)
-        handle = _open(self.root / table, spec, self.settings)
-        fresh = {key: frame for key, frame in pieces.items() if handle.transaction_version(f"import/{key}") is None}
-        if not fresh:
-            return {}
-        ready = self._ready(spec, pl.concat(fresh.values()), low=0)
-        if spec.daily:
-            pin(self.root, table, ready[DAY].unique().to_list())
-        mark = CommitProperties(app_transactions=[Transaction(f"import/{key}", 0) for key in fresh])
+        added: dict[str, int] = {}
 
         def append() -> int:
-            self._append(_open(self.root / table, spec, self.settings), spec, ready, mark)
+            # At each try anew: another import of the same pieces may have come first.
+            handle = _open(self.root / table, spec, self.settings)
+            fresh = {key: frame for key, frame in pieces.items() if handle.transaction_version(f"import/{key}") is None}
+            if not fresh:
+                return 0
+            ready = self._ready(spec, pl.concat(fresh.values()))
+            if spec.daily:
+                self._check_days(table, ready["at"])
+                pin(self.root, table, ready[DAY].unique().to_list())
+            mark = CommitProperties(app_transactions=[Transaction(f"import/{key}", 0) for key in fresh])
+            self._append(handle, spec, ready, mark)
+            added.update({key: frame.height for key, frame in fresh.items()})
             return ready.height
 
         _insist(table, append)
-        return {key: frame.height for key, frame in fresh.items()}
+        return added
 
     def scan(self, table: str) -> pl.LazyFrame:
         """The table as it is now, lazily: filters on `day`, `series` and `at` skip files."""
@@ -179,7 +188,7 @@ class Lake:
         """What is wrong with the tables, or that nothing is."""
         return verify(self.root)
 
-    def _ready(self, table: Table, frame: pl.DataFrame, low: int | None = None) -> pl.DataFrame:
+    def _ready(self, table: Table, frame: pl.DataFrame) -> pl.DataFrame:
         missing = [name for name in table.columns if name not in frame.columns]
         surplus = [name for name in frame.columns if name not in table.columns]
         if missing or surplus:
@@ -187,23 +196,19 @@ class Lake:
         frame = conform(frame.select(list(table.columns)), table.columns)
         if not table.daily:
             return frame
-        self._check_days(table, frame["at"], low)
+        if frame["at"].null_count():
+            raise BadRecord(f"table {table.name}: a row without a time", field="at", position=frame["at"].is_null().arg_max())
         if table.name == "metrics":
             frame = _without_stale(frame)
         return frame.with_columns(pl.col("at").dt.date().alias(DAY))
 
-    def _check_days(self, table: Table, at: pl.Series, low: int | None) -> None:
-        if at.null_count():
-            raise BadRecord(f"table {table.name}: a row without a time", field="at", position=at.is_null().arg_max())
-        micros = at.to_physical()
-        now = self._clock()
-        low = now - self.settings.past_days * 86_400_000_000 if low is None else low
-        high = now + int(self.settings.future_seconds * 1e6)
-        for bad in (micros < low, micros > high):
-            if bad.any():
-                position = bad.arg_max() or 0
-                reason = f"table {table.name}: time {micros[position]} us is outside [{low}, {high}]"
-                raise BadRecord(reason, field="at", position=position)
+    def _check_days(self, table: str, at: pl.Series) -> None:
+        """History may be of any day since 1970, but of none to come."""
+        low, high = 0, self.settings.window(self._clock())[1]
+        wrong = ~at.to_physical().is_between(low, high)
+        if wrong.any():
+            position = wrong.arg_max() or 0
+            raise BadRecord(f"table {table}: {at[position]} is outside of 1970 to now", field="at", position=position)
 
     def _commit(self, name: str, offset: int) -> int:
         if name in self._uncertain:
@@ -214,9 +219,7 @@ class Lake:
         rows = pl.concat([frame for _, frame in self._buffers[name]])
         mark = CommitProperties(app_transactions=[Transaction(APP_ID, offset)])
         self._uncertain.add(name)
-        BEFORE_COMMIT()
         self._append(self._handles[name], TABLES[name], rows, mark)
-        AFTER_COMMIT()
         self._committed[name] = offset
         self._uncertain.remove(name)
         self._buffers[name].clear()
@@ -239,8 +242,10 @@ class Lake:
         self._committed[table.name] = -1 if version is None else version
 
     def _append(self, handle: DeltaTable, table: Table, rows: pl.DataFrame, mark: CommitProperties) -> None:
-        ordered = rows.sort(table.sort) if table.sort else rows
+        # Lines of one time stay in the order in which they came.
+        ordered = rows.sort(table.sort, maintain_order=True) if table.sort else rows
         before = handle.version()
+        BEFORE_COMMIT()
         write_deltalake(
             handle,
             ordered,
@@ -251,6 +256,7 @@ class Lake:
         )
         if self.settings.sync:
             sync(self.root / table.name, range(before + 1, handle.version() + 1))
+        AFTER_COMMIT()
 
 
 def reading(root: Path, table: str) -> pl.LazyFrame:

@@ -11,7 +11,7 @@ from deltalake import DeltaTable, PostCommitHookProperties
 from deltalake.exceptions import DeltaError
 
 from vedette.core.failpoints import failpoint
-from vedette.lake.durable import sync
+from vedette.lake.durable import sync, sync_checkpoint
 from vedette.lake.pins import pinned
 from vedette.lake.settings import LakeSettings
 from vedette.lake.tables import DAY, TABLES, Table, writer_properties
@@ -127,5 +127,6 @@ def _checkpoint(path: Path, _table: Table, settings: LakeSettings, _today: date)
         return
     BEFORE_MAINTENANCE_COMMIT()
     handle.create_checkpoint()
+    sync_checkpoint(path)
     handle.cleanup_metadata()
     yield "checkpoints", 1

@@ -132,6 +132,11 @@ class SqliteLog:
         return self._writer.healthy
 
     @property
+    def refusing(self) -> str:
+        """Why a delivery cannot be taken now, in words; empty where it can."""
+        return self._writer.refusing()
+
+    @property
     def last(self) -> int:
         """The highest durable offset."""
         return self._writer.marks.high

@@ -27,8 +27,12 @@ AFTER_RELEASE: Final = failpoint("log.after_release")
 
 #: A group is written at once when this many bytes wait.
 GROUP_BYTES: Final = 8 << 20
+#: Beyond this share of its room the log takes no more of a source that most of it is of: the rest is for the others.
+SHARE: Final = 0.75
 #: Keys are forgotten after this many rounds, however busy the log is.
 KEY_ROUNDS: Final = 64
+#: Microseconds beyond which the clock did not go on but was set.
+LEAP: Final = 60_000_000
 #: How long the thread waits for work before it looks around, in seconds.
 IDLE: Final = 1.0
 
@@ -111,6 +115,13 @@ class Writer:
         """Bytes in use on disk, those of the write-ahead file included."""
         return self._size.bytes
 
+    def refusing(self) -> str:
+        """Why the next delivery would be refused; empty where it would not."""
+        if not self._thread.is_alive():
+            return f"the writer of the log {self._path} has ended; its log line says why"
+        with self._lock:
+            return self._why_not(Append("", [], size=1))
+
     def submit(self, work: Append) -> Future[Receipt]:
         """Queue a delivery, or refuse it."""
         # A sender that gives up must not cancel what the thread is about to answer.
@@ -187,6 +198,10 @@ class Writer:
         room = self._settings.max_bytes
         if self._size.bytes + waiting > self._settings.full_at * room:
             return f"the log holds {self._size.bytes} of {room} bytes; it is emptied as the lake takes them"
+        if self._size.bytes + waiting > SHARE * self._settings.full_at * room and self._is_flooding(work.source):
+            return (
+                f"the log holds {self._size.bytes} of {room} bytes, most of them of {work.source}; what is left is for the others"
+            )
         if self._size.oldest and self._marks.last_at - self._size.oldest > self._settings.max_age_seconds * 1e6:
             return f"the log holds entries older than {self._settings.max_age_seconds:g} s; see why the lake does not take them"
         free, total = self._space(self._path.parent)
@@ -194,6 +209,10 @@ class Writer:
         if free - 2 * waiting < (1 - self._settings.full_at) * min(total, room):
             return f"{free} of {total} bytes are free on the disk of {self._path}; make room"
         return ""
+
+    def _is_flooding(self, source: str) -> bool:
+        held, every = self._books.in_log[source], self._books.in_log.total()
+        return held < every < 2 * held
 
     # --- the thread ---------------------------------------------------------------------------------------------------
 
@@ -278,7 +297,7 @@ class Writer:
     def _now(self) -> int:
         """The time of what is written next, never 0 nor earlier than before: behind a clock set back it goes on at half pace."""
         wall = self._clock()
-        passed, self._clock_before = max(0, wall - self._clock_before), wall
+        passed, self._clock_before = min(max(0, wall - self._clock_before), LEAP), wall
         return max(wall, self._marks.last_at + passed // 2, 1)
 
     def _commit(self, group: Group) -> None:

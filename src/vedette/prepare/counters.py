@@ -53,9 +53,20 @@ _NAN, _INFINITE, _SUBNORMAL, _ABSURD = map(int, (Fate.NAN, Fate.INFINITE, Fate.S
 _SKIP, _GAUGE, _COUNTER, _DELTA, _BUCKET = map(int, (Kind.SKIP, Kind.GAUGE, Kind.COUNTER, Kind.DELTA, Kind.BUCKET))
 
 
-@njit(cache=True, nogil=True)
+#: Below this share of rows in all series, comparing rows is cheaper than counting series.
+SPARSE: Final = 16
+
+
 def order_of(slots: Ints, at: Ints, capacity: int) -> Ints:
-    """Row numbers by (slot, at), rows of equal time in order of arrival: a counting sort, then insertion within a slot."""
+    """Row numbers by (slot, at), rows of equal time in order of arrival."""
+    if len(slots) * SPARSE < capacity:
+        return np.lexsort((at, slots))
+    return _counted_order(slots, at, capacity)
+
+
+@njit(cache=True, nogil=True)
+def _counted_order(slots: Ints, at: Ints, capacity: int) -> Ints:
+    """A counting sort by slot, then insertion within a slot."""
     begin = np.zeros(capacity + 1, np.int64)
     for slot in slots:
         begin[slot + 1] += 1
@@ -107,6 +118,9 @@ def walk(
     last_at: Ints,
     last_value: Floats,
     interval: Floats,
+    target: NDArray[np.int32],
+    closed: Ints,
+    grid: int,
     widest: float,
     largest: float,
     points: Floats,
@@ -114,15 +128,17 @@ def walk(
 ) -> int:
     """Fill `points` and `fates` (one a row) and move the state of each series on; returns how many gaps were seen.
 
-    `widest` is the longest distance, in usual intervals of a series, that is no gap; `largest` the greatest
-    magnitude believed. A late or invalid row leaves the state as it was; a stale marker ends the run of a counter.
+    `target` is the workload of each series (-1: none) and `closed` the first cell of the `grid` (microseconds) that each
+    workload has not given out; a row before it is late, and so is one no later than the last of its series. `widest`
+    is the longest distance, in usual intervals of a series, that is no gap; `largest` the greatest magnitude
+    believed. A late or invalid row leaves the state as it was; a stale marker ends the run of a counter.
     """
     bits = value.view(np.int64)
     gaps = 0
     for row in order:
         slot = slots[row]
         fate = _judge(value[row], bits[row], largest)
-        if fate <= _STALE and at[row] <= last_at[slot]:
+        if fate <= _STALE and (at[row] <= last_at[slot] or (target[slot] >= 0 and at[row] // grid < closed[target[slot]])):
             fate = _LATE
         if fate <= _STALE:
             known = last_at[slot] != NEVER

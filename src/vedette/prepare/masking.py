@@ -13,7 +13,7 @@ import polars as pl
 #: Characters of a line that are looked at: what follows says nothing new about its kind.
 MINED_CHARS: Final = 2048
 WILDCARD: Final = "<*>"
-KINDS: Final = ("time", "uuid", "url", "mac", "ip", "host", "path", "quoted", "value", "hex", "num")
+KINDS: Final = ("time", "uuid", "url", "mac", "ip", "host", "name", "path", "quoted", "value", "hex", "num")
 
 #: Colour codes and other terminal escapes.
 ANSI: Final = r"\x1b\[[0-9;?]*[ -/]*[@-~]"
@@ -27,23 +27,28 @@ _MASKS: Final = (
     (rf"\b{_HEX}+-{_HEX}+-{_HEX}+-{_HEX}+-{_HEX}*0{_HEX}*\b", "<uuid>"),
     (r"\b[a-z][a-z0+.-]*://[^\s\"'<>\])},;]+", "<url>"),
     (rf"\b(?:{_HEX}{{1,2}}[:-]){{5}}{_HEX}{{1,2}}\b", "<mac>"),
-    (r"\b0\.0\.0\.0\b", "<ip>"),
     (r"\b(?:[a-z0-]*0[a-z0-]*\.(?:[a-z0-]+\.)+|(?:[a-z0-]+\.)+[a-z0-]*0[a-z0-]*\.(?:[a-z0-]+\.)*)[a-z]{2,}\b", "<host>"),
+    (r"(\b(?:from|to|for|host|node|server) |\b[a-z]*(?:host|node|server|addr)=)(?:[a-z0-]+\.)+[a-z]{2,}\b", "${1}<host>"),
+    (r"\b0\.0\.0\.0\b", "<ip>"),
+    (r"\b[A-Za-z][A-Za-z-]*-0:0\b", "<host>"),
+    (r"(\b[a-z]*(?:user|host|login)(?:name)?=)[^\s,;)\]<]+", "${1}<name>"),
+    (r"(\b(?:user|account|for) )[\w.@$-]+( (?:from|by|on|at|via) | \()", "${1}<name>${2}"),
     (r"(^|[\s=\[(,'\":])/[\w.@%+~$-][\w./@%+~$*-]*", "${1}<path>"),
     (r"(^|[\s=\[(,:])(?:\"[^\"]+\"|'[^']+')", "${1}<quoted>"),
     (rf"\b0x{_HEX}+\b|\b[a-fA-F]*0{_HEX}*[a-fA-F]{_HEX}*\b|\b[a-fA-F]+0{_HEX}*\b", "<hex>"),
+    (r"0(?:_[a-z])?(?:_0)+\b", "<num>"),
     (r"-?\b0(?:[.,]0)*|-?0", "<num>"),
 )
 _PLACEHOLDER: Final = rf"<(?:{'|'.join(KINDS)})>"
 
 
-def blur(lines: pl.Series) -> pl.Series:
-    r"""Lines without colour codes and digits, cut to `MINED_CHARS`; nulls become empty lines.
+def first_line(lines: pl.Series) -> pl.Series:
+    r"""What is mined of each body: its first line without colour codes, cut to `MINED_CHARS`; nulls become empty lines.
 
     Of several lines in one body (a stack trace) the first stays, followed by the type of the exception.
 
-    >>> blur(pl.Series(["took 125 ms", "failed\n\tat a.B\nCaused by: java.io.IOException: gone", None])).to_list()
-    ['took 0 ms', 'failed IOException', '']
+    >>> first_line(pl.Series(["took 125 ms", "failed\n\tat a.B\nCaused by: java.io.IOException: gone", None])).to_list()
+    ['took 125 ms', 'failed IOException', '']
     """
     column = pl.col("line")
     text = lines.rename("line").cast(pl.String).fill_null("").str.head(MINED_CHARS).to_frame()
@@ -52,9 +57,17 @@ def blur(lines: pl.Series) -> pl.Series:
     if text.get_column("line").str.contains("\n", literal=True).any():
         first = column.str.strip_chars("\r\n").str.extract(r"^([^\r\n]*)", 1)
         kind = column.str.extract(_EXCEPTION, 1)
-        text = text.select(first + pl.when(kind.is_null()).then(pl.lit("")).otherwise(" " + kind))
-        text.columns = ["line"]
-    return text.select(column.str.replace_all("[0-9]+", "0").str.strip_chars()).get_column("line")
+        text = text.select((first + pl.when(kind.is_null()).then(pl.lit("")).otherwise(" " + kind)).alias("line"))
+    return text.select(column.str.strip_chars()).get_column("line")
+
+
+def blur(lines: pl.Series) -> pl.Series:
+    r"""`first_line` of each body with every run of digits as one `0`.
+
+    >>> blur(pl.Series(["took 125 ms", None])).to_list()
+    ['took 0 ms', '']
+    """
+    return first_line(lines).str.replace_all("[0-9]+", "0")
 
 
 def mask(blurred: pl.Series) -> pl.Series:
@@ -70,10 +83,11 @@ def mask(blurred: pl.Series) -> pl.Series:
 
 
 def wildcards(masked: pl.Series) -> pl.Series:
-    """Every typed placeholder as `<*>`, neighbours joined.
+    """Every typed placeholder as `<*>`, neighbours joined; runs of blanks as one.
 
     >>> wildcards(pl.Series(["port <num> of <ip>"])).to_list()
     ['port <*> of <*>']
     """
     plain = pl.col("line").str.replace_all(_PLACEHOLDER, WILDCARD).str.replace_all(r"(?:<\*>)(?:[.:]?<\*>)+", WILDCARD)
+    plain = plain.str.replace_all(r"\s+", " ")
     return masked.rename("line").to_frame().select(plain).get_column("line")

@@ -15,21 +15,19 @@ from vedette.core.frames import AT, DEAD_LETTERS, EVENTS, LOGS, METRICS, POINTS,
 from vedette.core.identity import series_id
 from vedette.core.settings import Settings
 from vedette.core.types import Beat, Finding, State
-from vedette.prepare.counters import COLUMNS, INVALID, Fate, order_of, walk
+from vedette.prepare import counters, histograms, identity, kinds, log_counts, masking, parameters, templates, tokens
+from vedette.prepare.counters import COLUMNS, INVALID, SMALLEST, Fate, order_of, walk
 from vedette.prepare.histograms import HISTOGRAMS, QUANTILES, answer
-from vedette.prepare.identity import TARGETS, Rule, merge, workload_labels
+from vedette.prepare.identity import TARGETS, Rule, cells, merge, workload_labels
 from vedette.prepare.kinds import Kind, Units, kind_of
-from vedette.prepare.log_counts import Counted, LogCounts
+from vedette.prepare.log_counts import LogCounts, LogCountSettings
+from vedette.prepare.rules import rules
 from vedette.prepare.slots import Floats, Ints, Slots
-from vedette.prepare.templates import TemplateMiner
+from vedette.prepare.templates import Mined, TemplateMiner, TemplateSettings
 
-#: Raised by hand with every change of what comes out of the same beats.
-VERSION: Final = 1
+#: Raised by hand when code, not constants, changes what comes out of the same beats; a test with a known answer reminds of it.
+VERSION: Final = 2
 STAGES: Final = ("series", "values", "rates", "workloads", "quantiles", "templates", "log_counts")
-#: The grid of log counts and how long its slots wait for lines, in seconds.
-LOG_SLOT: Final = 60
-LOG_LATENESS: Final = 60
-SOURCED: Final = ("metrics", "logs", "events", "dead_letters")
 _SCHEMAS: Final = {"metrics": METRICS, "logs": LOGS, "events": EVENTS, "dead_letters": DEAD_LETTERS}
 _CARRY: Final[Mapping[str, NDArray[Any]]] = {
     "histogram": np.empty(0, np.int64),
@@ -37,10 +35,14 @@ _CARRY: Final[Mapping[str, NDArray[Any]]] = {
     "bound": np.empty(0),
     "rate": np.empty(0),
 }
-_UNCOUNTED: Final = Counted(
-    empty(POINTS), empty(SERIES), empty({"source": pl.String, "lines": pl.Int64}), empty({"source": pl.String, "lines": pl.Int64})
-)
+_RULES: Final = rules((counters, histograms, identity, kinds, log_counts, masking, parameters, templates, tokens))
 _NEW_SERIES: Final[Schema] = {**SERIES, "source": pl.String, "first_seen": AT}
+_NONE: Final = {name: empty({**schema, "source": pl.String}) for name, schema in _SCHEMAS.items()}
+_NO_POINTS: Final = empty(POINTS)
+_NO_SERIES: Final = empty(_NEW_SERIES)
+_NOTHING_MINED: Final = Mined(pl.Series(dtype=pl.Int64), empty(TEMPLATES), empty(TEMPLATES), pl.DataFrame())
+_NO_FATES: Final = np.empty(0, np.int8)
+_NO_LOGS: Final = _NONE["logs"].with_columns(template=pl.lit(None, pl.Int64))
 
 
 class PrepareSettings(Settings):
@@ -51,12 +53,16 @@ class PrepareSettings(Settings):
         grid_seconds: the grid on which the pods of a workload become one series.
         patience_seconds: how long after its end a grid cell, or a histogram with missing buckets, is waited for.
         largest: the greatest magnitude believed of a value.
+        templates: how log templates are mined.
+        log_counts: how log lines are counted.
     """
 
-    grid_seconds: Annotated[float, Field(gt=0)] = 60.0
+    grid_seconds: Annotated[float, Field(ge=0.001)] = 60.0
     patience_seconds: Annotated[float, Field(ge=0)] = 10.0
     gap_intervals: Annotated[float, Field(gt=1)] = 5.0
     largest: Annotated[float, Field(gt=0, le=1e150)] = 1e100
+    templates: TemplateSettings = TemplateSettings()
+    log_counts: LogCountSettings = LogCountSettings()
 
 
 @dataclass(frozen=True)
@@ -64,11 +70,11 @@ class Prepared(Mapping[str, pl.DataFrame]):
     """The frames of a beat by name, and the counts of what was kept out of them.
 
     Attributes:
-        frames: points, metrics, series, logs, templates, events, dead_letters.
+        frames: points, metrics, series, logs, templates and those of them that are born, events, dead_letters.
         late: samples no later than the last of their series, and log lines of closed slots, by source: stored, not scored.
         invalid: samples by reason (nan, infinite, subnormal, absurd) that no model may see: stored, not scored.
         gaps: how often a series was silent for longer than `gap_intervals`; nothing was filled.
-        limited: log lines by source that were counted under `__other__`, since there are too many templates.
+        limited: log lines by source that were counted under `__other__`, since too many series were derived.
         findings: series set aside because their unit changed.
     """
 
@@ -106,13 +112,14 @@ class StandardRecipe:
         self._targets = Slots(TARGETS)
         self._histograms = Slots(HISTOGRAMS)
         self._carried = _CARRY
-        self._miner = TemplateMiner()
-        self._counts = LogCounts(catalogue.get, slot=LOG_SLOT, lateness=LOG_LATENESS)
-        self._due: int | None = None
+        self._miner = TemplateMiner(settings.templates)
+        self._counts = LogCounts(catalogue.get, settings.log_counts)
+        self._swept: int | None = None
+        self._grid = int(settings.grid_seconds * 1e6)
         self._patience = int(settings.patience_seconds * 1e6)
         self._derived: list[tuple[int, str, dict[str, str], str]] = []
         self._units = Units()
-        words = f"{VERSION} {' '.join(STAGES)} {settings.model_dump_json()}"
+        words = f"{VERSION} {' '.join(STAGES)} {settings.model_dump_json()} {_RULES}"
         self.digest = blake2b(words.encode(), digest_size=16).hexdigest()
 
     def __call__(self, beat: Beat) -> Prepared:
@@ -121,35 +128,28 @@ class StandardRecipe:
         `points` are POINTS sorted by (series, at); `metrics`, `events` and `dead_letters` the rows of the beat as they
         came; `logs` the same with their `template`; `series` (SERIES, `source`, `first_seen`) the definitions new to the catalogue.
         """
-        frames = {name: beat.frames.get(name, _none(name)) for name in SOURCED}
+        frames = {name: beat.frames.get(name, none) for name, none in _NONE.items()}
         series, findings = self._define(beat)
         points, fates, gaps = self._points(frames["metrics"], beat.at)
         late, invalid = _kept_out(frames["metrics"], fates)
-        logs, templates = self._mine(frames["logs"])
-        counted = self._count(logs, beat.at)
+        logs, mined = self._mine(frames["logs"])
+        counted = self._counts.observe(logs, beat.at)
         if not counted.points.is_empty():
             points = pl.concat([points, counted.points.select(list(POINTS))]).sort("series", "at")
         frames |= {
             "points": points,
-            "series": pl.concat([series, self._derivatives(beat.at), self._announce(_ours(counted.series), beat.at)]),
+            "series": _joined(series, self._derivatives(beat.at), self._announce(_ours(counted.series), beat.at)),
             "logs": logs,
-            "templates": templates,
+            "templates": mined.templates,
+            "born": mined.born,
         }
         return Prepared(frames, _sum(late, counted.late), invalid, gaps, _sum({}, counted.limited), findings)
 
-    def _mine(self, logs: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    def _mine(self, logs: pl.DataFrame) -> tuple[pl.DataFrame, Mined]:
         if logs.is_empty():
-            return logs.with_columns(template=pl.lit(None, pl.Int64)), empty(TEMPLATES)
+            return _NO_LOGS, _NOTHING_MINED
         mined = self._miner.learn(logs["body"], logs["at"], logs["series"])
-        return logs.with_columns(template=mined.ids), mined.templates
-
-    def _count(self, logs: pl.DataFrame, now: int) -> Counted:
-        """Log counts; not asked when there is neither a line to count nor a slot to close, as in most beats of metrics."""
-        due = (now - LOG_LATENESS * 1_000_000) // (LOG_SLOT * 1_000_000)
-        if logs.is_empty() and due == self._due:
-            return _UNCOUNTED
-        self._due = due
-        return self._counts.observe(logs, now)
+        return logs.with_columns(template=mined.ids), mined
 
     def state(self) -> State:
         """Everything remembered, as arrays."""
@@ -165,19 +165,21 @@ class StandardRecipe:
         self._carried = {name: state[f"carried/{name}"] for name in _CARRY}
         self._miner.load(_within(state, "miner/"))
         self._counts.load(_within(state, "counts/"))
-        self._due = None
+        self._swept = None
         self._units = Units()
         for name, unit in self._catalogue.frame().select("name", "unit").filter(pl.col("unit") != "").iter_rows():
             self._units.check(name, unit)
 
     def _define(self, beat: Beat) -> tuple[pl.DataFrame, tuple[Finding, ...]]:
-        defined = beat.frames.get("series", empty({**SERIES, "source": pl.String}))
-        if defined.is_empty():
-            return empty(_NEW_SERIES), ()
+        defined = beat.frames.get("series")
+        if defined is None or defined.is_empty():
+            return _NO_SERIES, ()
         found = [self._register(*row) for row in defined.select(list(SERIES)).unique(maintain_order=True).iter_rows()]
         return self._announce(defined, beat.at), tuple(each for each in found if each)
 
     def _announce(self, definitions: pl.DataFrame, at: int) -> pl.DataFrame:
+        if definitions.is_empty():
+            return _NO_SERIES
         first_seen = pl.lit(at).cast(AT)
         return self._catalogue.add(definitions).with_columns(first_seen=first_seen).select(list(_NEW_SERIES))
 
@@ -234,7 +236,7 @@ class StandardRecipe:
     def _derivatives(self, at: int) -> pl.DataFrame:
         """The definitions of workload and quantile series that came up since the last beat."""
         if not self._derived:
-            return empty(_NEW_SERIES)
+            return _NO_SERIES
         ids, names, labels, units = map(list, zip(*self._derived, strict=True))
         self._derived = []
         columns = {"series": ids, "name": names, "labels": labels, "kind": ["gauge"] * len(ids), "unit": units}
@@ -251,6 +253,9 @@ class StandardRecipe:
                 self._register(series, "", {}, "unknown", "")
 
     def _points(self, metrics: pl.DataFrame, now: int) -> tuple[pl.DataFrame, NDArray[np.int8], int]:
+        due = (now - self._patience) // self._grid
+        if metrics.is_empty() and (not len(self._targets) or (due == self._swept and not len(self._carried["at"]))):
+            return _NO_POINTS, _NO_FATES, 0
         series, value = metrics["series"].to_numpy(), metrics["value"].to_numpy()
         at = metrics["at"].to_physical().to_numpy()
         slots = self._series.find(series)
@@ -261,8 +266,8 @@ class StandardRecipe:
         column = self._series.column
         order = order_of(slots, at, len(self._series))
         gaps = walk(
-            order, slots, at, value, column["kind"], column["last_at"], column["last_value"], column["interval"],
-            self._settings.gap_intervals, self._settings.largest, points, fates,
+            order, slots, at, value, column["kind"], column["last_at"], column["last_value"], column["interval"], column["target"],
+            self._targets.column["cell"], self._grid, self._settings.gap_intervals, self._settings.largest, points, fates,
         )  # fmt: skip
         rows = order[fates[order] <= Fate.WAITING]
         target = column["target"][slots[rows]].astype(np.int64)
@@ -270,33 +275,39 @@ class StandardRecipe:
         parts = [(series[plain], at[plain], points[plain])]
         if len(self._targets):
             mine = target >= 0
-            parts += self._merge(rows[mine], target[mine], slots, at, points, fates, now)
+            parts += self._merge(rows[mine], target[mine], slots, at, points, due)
+            parts.append(self._quantiles(parts.pop(), now))
         ids, times, values = (np.concatenate(each) for each in zip(*parts, strict=True))
+        values[np.abs(values) < SMALLEST] = 0.0
         by = np.lexsort((times, ids))
-        frame = pl.DataFrame({"series": ids[by], "at": times[by], "value": values[by]})
-        return frame.with_columns(pl.col("at").cast(AT)), fates, int(gaps)
+        columns = [pl.Series("series", ids[by]), pl.Series("at", times[by]).cast(AT), pl.Series("value", values[by])]
+        return pl.DataFrame(columns), fates, int(gaps)
 
-    def _merge(
-        self, rows: Ints, target: Ints, slots: Ints, at: Ints, points: Floats, fates: NDArray[np.int8], now: int
-    ) -> list[tuple[Ints, Ints, Floats]]:
-        """Points of workloads and of quantiles, from the rows that have a target; rows for a closed cell become late."""
+    def _merge(self, rows: Ints, target: Ints, slots: Ints, at: Ints, points: Floats, due: int) -> list[tuple[Ints, Ints, Floats]]:
+        """Points of workloads, and the rates of buckets, from the rows that have a target.
+
+        Cells of other targets can only become due when `due` moves: all of them are looked at once a cell of the grid.
+        """
         by = np.lexsort((at[rows], target))
         rows, target, column = rows[by], target[by], self._targets.column
-        room, count = len(rows) + len(self._targets), len(self._targets)
+        others = 0 if due == self._swept else len(self._targets)
+        self._swept = due
+        room = 3 * len(rows) + 2 * others
         out, when, level = np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room)
-        late = np.zeros(len(rows), np.bool_)
         written = merge(
-            target, at[rows], slots[rows], points[rows], self._series.column["seen"], column["rule"], column["cell"][:count],
-            column["total"], column["count"], column["members"], int(self._settings.grid_seconds * 1e6),
-            now - self._patience, out, when, level, late,
+            target, at[rows], slots[rows], points[rows], self._series.column["seen"], column["rule"], column["cell"],
+            *cells(column), self._grid, due, others, out, when, level,
         )  # fmt: skip
-        fates[rows[late]] = Fate.LATE
         out, when, level = out[:written], when[:written], level[:written]
         whole = column["histogram"][out] < 0
         merged = (self._targets.keys[out[whole]], when[whole], level[whole])
-        return [merged, self._quantiles(out[~whole], when[~whole], level[~whole], now)]
+        return [merged, (out[~whole], when[~whole], level[~whole])]
 
-    def _quantiles(self, target: Ints, at: Ints, rate: Floats, now: int) -> tuple[Ints, Ints, Floats]:
+    def _quantiles(self, buckets: tuple[Ints, Ints, Floats], now: int) -> tuple[Ints, Ints, Floats]:
+        """Points of quantiles from the rates of buckets: target, at, rate."""
+        target, at, rate = buckets
+        if not len(target) and not len(self._carried["at"]):
+            return buckets
         fresh: dict[str, NDArray[Any]] = {"histogram": self._targets.column["histogram"][target].astype(np.int64), "at": at}
         fresh |= {"bound": self._targets.column["bound"][target], "rate": rate}
         rows = {name: np.concatenate((self._carried[name], column)) for name, column in fresh.items()}
@@ -316,6 +327,8 @@ class StandardRecipe:
 
 
 def _ours(definitions: pl.DataFrame) -> pl.DataFrame:
+    if definitions.is_empty():
+        return _NO_SERIES
     return definitions.with_columns(source=pl.lit("prepare"))
 
 
@@ -335,11 +348,14 @@ def _bound(le: str) -> float:
         return np.nan
 
 
-def _none(table: str) -> pl.DataFrame:
-    return empty({**_SCHEMAS[table], "source": pl.String})
+def _joined(*definitions: pl.DataFrame) -> pl.DataFrame:
+    some = [each for each in definitions if not each.is_empty()]
+    return some[0] if len(some) == 1 else pl.concat(some) if some else _NO_SERIES
 
 
 def _kept_out(metrics: pl.DataFrame, fates: NDArray[np.int8]) -> tuple[dict[str, int], dict[str, int]]:
+    if not len(fates):
+        return {}, {}
     counts = np.bincount(fates, minlength=len(Fate))
     invalid = {reason: int(counts[fate]) for fate, reason in INVALID.items() if counts[fate]}
     if not counts[Fate.LATE]:

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+#: name -> dtype, value of a new row.
+Columns = Mapping[str, tuple[type[np.generic], Any]]
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 SHIFT = np.uint64(20)
 
@@ -49,7 +51,7 @@ class Slots:
     ([1, -1, 0], 2)
     """
 
-    def __init__(self, columns: Mapping[str, tuple[type[np.generic], Any]]) -> None:
+    def __init__(self, columns: Columns) -> None:
         self._columns = dict(columns)
         self.keys = np.zeros(256, np.int64)
         self._table = np.full(512, -1, np.int32)

@@ -17,7 +17,11 @@ Network = IPv4Network | IPv6Network
 Resolve = Callable[[str, int], Sequence[str]]
 
 _NAT64 = IPv6Network("64:ff9b::/96")
-_METADATA = IPv6Network("fd00:ec2::/32")
+#: What the standard library may take for public: IETF assignments (RFC 6890; some clouds' metadata), 6to4 relays (RFC 7526), NAT64
+#: of a site's own (RFC 8215), IPv4-compatible addresses (RFC 4291), and the host's own service of one cloud.
+_SPECIAL = tuple(
+    map(ip_network, ("192.0.0.0/24", "192.88.99.0/24", "168.63.129.16/32", "64:ff9b:1::/48", "::/96", "fd00:ec2::/32"))
+)
 
 
 def resolve(host: str, port: int) -> list[str]:
@@ -39,8 +43,8 @@ def inner(address: Address) -> str | None:
         ("loopback", address.is_loopback),
         ("link-local", address.is_link_local),
         ("multicast", address.is_multicast),
-        ("private", address.is_private or address in _METADATA),
-        ("reserved", address.is_reserved or not address.is_global),
+        ("private", address.is_private),
+        ("reserved", address.is_reserved or not address.is_global or any(address in network for network in _SPECIAL)),
     )
     return next((kind for kind, true in kinds if true), None)
 

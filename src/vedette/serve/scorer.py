@@ -11,7 +11,7 @@ from vedette.core.ports import Model
 from vedette.core.types import State
 
 #: Which prepared frame a model is given, and its columns; a model not named here is given the points.
-FEEDS: Final[Mapping[str, tuple[str, Schema]]] = {"novelty": ("templates", TEMPLATES)}
+FEEDS: Final[Mapping[str, tuple[str, Schema]]] = {"novelty": ("born", TEMPLATES)}
 POINTS_FEED: Final = ("points", POINTS)
 
 

@@ -1,5 +1,6 @@
 """Ports in memory. Crash and pause are items of test data."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -9,7 +10,7 @@ import polars as pl
 from vedette.core.types import Batch, Beat, Checkpoint, Position
 
 
-class Aborted(Exception):  # noqa: N818 -- what happened, as a kill would
+class Aborted(BaseException):
     """The item ABORT was reached: the process is to be thought of as killed."""
 
 
@@ -32,8 +33,8 @@ class ListSource:
         self._after = 0
 
     def seek(self, position: Position) -> None:
-        """Give only beats after `position`."""
-        self._after = position.offset
+        """Give the beats after `position`, from the first of them on."""
+        self._after, self._at = position.offset, 0
 
     def poll(self, limit: int) -> Batch[Beat] | None:  # noqa: ARG002 -- a beat is given whole
         """The next beat, or None at a PAUSE and at the end."""
@@ -60,22 +61,29 @@ class RowStore:
     def __init__(self) -> None:
         self.tables: dict[str, list[pl.DataFrame]] = {}
         self.committed: dict[str, int] = {}
-        self._waiting: dict[str, list[pl.DataFrame]] = {}
+        self._waiting: dict[str, list[tuple[int, pl.DataFrame]]] = {}
 
     def write(self, table: str, frame: pl.DataFrame, offset: int) -> None:
         """Take rows into memory, but those that the table holds already."""
         if self.committed.get(table, 0) < offset:
-            self._waiting.setdefault(table, []).append(frame)
+            self._waiting.setdefault(table, []).append((offset, frame))
 
     def flush(self, offset: int) -> Mapping[str, int]:
         """Keep what was written."""
         added = {}
-        for table, frames in self._waiting.items():
+        for table, rows in self._waiting.items():
+            frames = [frame for _, frame in rows]
             self.tables.setdefault(table, []).extend(frames)
             self.committed[table] = offset
             added[table] = sum(frame.height for frame in frames)
         self._waiting = {}
         return added
+
+    def forget(self, after: int) -> None:
+        """Let go of rows that wait of beats behind `after`."""
+        self._waiting = {
+            table: [(offset, frame) for offset, frame in rows if offset <= after] for table, rows in self._waiting.items()
+        }
 
     def restart(self) -> None:
         """What a kill leaves: the tables, not what waited."""
@@ -84,6 +92,33 @@ class RowStore:
     def rows(self, table: str) -> list[tuple[object, ...]]:
         """All rows of `table`, in the order in which they came."""
         return [row for frame in self.tables.get(table, []) for row in frame.rows()]
+
+
+class Tried:
+    """How often each beat was begun and failed, in memory."""
+
+    def __init__(self) -> None:
+        self.failures: Counter[int] = Counter()
+        self._working = 0
+
+    def begin(self, last: int) -> int:
+        """How often the beat failed."""
+        self._working = last
+        return self.failures[last]
+
+    def end(self) -> None:
+        """It went well."""
+        self._working = 0
+
+    def fail(self, last: int) -> None:
+        """It did not."""
+        self.failures[last] += 1
+        self._working = 0
+
+    def restart(self) -> None:
+        """What a kill leaves: the beat at work counts as one that failed."""
+        if self._working:
+            self.fail(self._working)
 
 
 class SavedMemory:

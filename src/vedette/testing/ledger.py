@@ -75,6 +75,16 @@ class Ledger:
         self._next[key] = first + count
         return [Stamp.of(self.run, key, seq) for seq in range(first, first + count)]
 
+    @property
+    def issued(self) -> int:
+        """How many records were stamped."""
+        return sum(self._next.values())
+
+    @property
+    def acknowledged(self) -> int:
+        """How many records the receiver said are durable."""
+        return len(self._acknowledged)
+
     def acknowledge(self, stamps: Iterable[Stamp]) -> None:
         """The receiver said that these are durable."""
         self._acknowledged.update((stamp.key, stamp.seq) for stamp in stamps)
@@ -87,8 +97,8 @@ class Ledger:
         order = stored.select("key", "seq").unique(maintain_order=True, keep="first")
         fell = order.select((pl.col("seq").diff().over("key") < 0).sum()).item()
         return Account(
-            sent=sum(self._next.values()),
-            acknowledged=len(self._acknowledged),
+            sent=self.issued,
+            acknowledged=self.acknowledged,
             stored=len(rows),
             lost=len(self._acknowledged - distinct),
             duplicated=len(whole) - len(distinct),

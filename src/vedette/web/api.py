@@ -32,6 +32,7 @@ _REFUSED: Final[dict[int | str, dict[str, Any]]] = {
     400: {"model": Fault, "description": "A parameter is wrong; `field` names it"},
     401: {"model": Fault, "description": "The token is missing or wrong"},
     404: {"model": Fault, "description": "There is no such thing"},
+    413: {"model": Fault, "description": "The body is too long"},
     503: {"model": Fault, "description": "It cannot be answered now; try again after `Retry-After` seconds"},
 }
 
@@ -113,7 +114,7 @@ def routes(view: View, reader: Reader) -> APIRouter:
         """An incident with its explanation."""
         return IncidentAnswer.of(view.store.get(incident))
 
-    @api.post("/incidents/{incident}/verdict")
+    @api.post("/incidents/{incident}/verdict", responses={403: {"model": Fault, "description": "A page of another site sent it"}})
     def answer_incident(incident: str, said: Verdict, request: Request) -> IncidentAnswer:
         """Say of an incident that it is real, a false alarm, or known. It is kept as data; the last word counts."""
         view.verdict(incident, said.verdict, actor(request), said.note)

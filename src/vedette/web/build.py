@@ -9,6 +9,7 @@ from starlette.routing import Route
 from vedette import __version__
 from vedette.web import api, assets, failures, health, pages
 from vedette.web.guard import Guard, host_check, origin_check, token_check
+from vedette.web.openapi import document
 from vedette.web.reader import Reader
 from vedette.web.view import View
 
@@ -49,19 +50,7 @@ class Application(FastAPI):
     receivers: list[Route]
 
     def openapi(self) -> dict[str, Any]:
-        """The document, with the receivers."""
+        """The document, with the receivers; made once."""
         if self.openapi_schema is None:
-            document = super().openapi()
-            document["paths"] |= {route.path: _received(route) for route in self.receivers}
-        return super().openapi()
-
-
-def _received(route: Route) -> dict[str, Any]:
-    answers = {
-        "2XX": "All of it is durable",
-        "400": "It can never be taken; the answer names field and position",
-        "503": "It cannot be taken now; try again after `Retry-After` seconds (429 below /v1)",
-    }
-    responses = {status: {"description": text} for status, text in answers.items()}
-    parameters = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in route.param_convertors]
-    return {"post": {"tags": ["receivers"], "summary": "Take telemetry in", "parameters": parameters, "responses": responses}}
+            self.openapi_schema = document(super().openapi(), self.receivers)
+        return self.openapi_schema

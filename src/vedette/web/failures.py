@@ -42,7 +42,8 @@ def install(app: FastAPI, templates: Environment) -> None:
         return answer(request, 400, Fault(error=visible(first["msg"]), field=visible(where)))
 
     def plain(request: Request, error: HTTPException) -> Response:
-        return answer(request, error.status_code, Fault(error=error.detail), dict(error.headers or {}))
+        reason = "nothing has this address" if error.status_code == 404 else error.detail
+        return answer(request, error.status_code, Fault(error=reason), dict(error.headers or {}))
 
     def unexpected(request: Request, error: Exception) -> Response:
         log.error("a request failed", path=visible(request.url.path), exc_info=error)

@@ -22,6 +22,8 @@ SHOWN: Final = 50
 CHARTS: Final = 12
 _MARGIN: Final = 1_800 * SECOND
 _WORDS: Final = {"real": "real", "false": "a false alarm", "known": "known"}
+#: Books that are shown only where something is in them.
+_RARE: Final = ("duplicate", "dead_lettered", "rejected", "shed")
 
 Span = Literal["1h", "6h", "1d", "7d"]
 
@@ -36,7 +38,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    names = ("moment", "iso", "lasting", "number", "size", "level")
+    names = ("moment", "iso", "lasting", "number", "size", "level", "symbol", "kind")
     templates.filters.update({name: getattr(text, name) for name in names})
     templates.globals.update(version=VERSION, words=_WORDS, spans=list(SPANS), style_guards=style_guards)
     return templates
@@ -73,8 +75,11 @@ def routes(view: View, reader: Reader, templates: Environment) -> APIRouter:
 
     @pages.get("/")
     def overview() -> HTMLResponse:
-        closed = view.store.list(status="closed", limit=8)
-        return page("overview", status=status_of(view), open=view.store.open()[::-1], closed=closed, health=view.health())
+        told, closed = status_of(view), view.store.list(status="closed", limit=8)
+        learning = bool(told.models) and all(each.learning == each.known for each in told.models)
+        used = [book for book in _RARE if any(counts.get(book) for counts in told.sources.values())]
+        opened = view.store.open()[::-1]
+        return page("overview", status=told, learning=learning, used=used, open=opened, closed=closed, health=view.health())
 
     @pages.get("/incidents")
     def incidents(status: Literal["open", "closed"] | None = None) -> HTMLResponse:
@@ -84,7 +89,9 @@ def routes(view: View, reader: Reader, templates: Environment) -> APIRouter:
     def one_incident(incident: str) -> HTMLResponse:
         found = view.store.get(incident)
         start, end = window(found, view.clock())
-        return page("incident", incident=found, charts=charted(found), start=start, end=end)
+        charts = charted(found)
+        known = reader.known(each["series"] for each in charts)
+        return page("incident", incident=found, charts=charts, known=known, start=start, end=end)
 
     @pages.post("/incidents/{incident}/verdict")
     async def answer(incident: str, request: Request) -> RedirectResponse:

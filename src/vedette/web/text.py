@@ -6,6 +6,8 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
+from vedette.core.catalogue import SeriesInfo
+
 #: Controls, format characters, surrogates: all that is not seen, or that moves what is seen. Tab and line feed stay.
 _UNSEEN: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u0600-\u0605\u061c\u06dd\u070f\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f"
@@ -82,6 +84,29 @@ def size(count: float) -> str:
         if count >= scale:
             return f"{count / scale:.3g} {unit}"
     return f"{count:.0f} B"
+
+
+#: What an axis says after a number, by the unit's name in Prometheus and in OpenTelemetry.
+_SYMBOLS: Final = {"bytes": "B", "By": "B", "seconds": "s", "s": "s", "celsius": "\u00b0C", "Cel": "\u00b0C", "volts": "V"}
+
+
+def symbol(info: SeriesInfo) -> str:
+    """The symbol of a series' unit, which its name may tell where nothing else does; empty where there is none that we know.
+
+    >>> symbol(SeriesInfo(1, "node_disk_read_bytes_total", {}, "counter", "")), symbol(SeriesInfo(1, "up", {}, "gauge", ""))
+    ('B', '')
+    """
+    return _SYMBOLS.get(info.unit or info.name.removesuffix("_total").rpartition("_")[2], "")
+
+
+def kind(info: SeriesInfo) -> str:
+    """What a series is, in words.
+
+    >>> kind(SeriesInfo(1, "app.log", {}, "stream", "")), kind(SeriesInfo(1, "x_bytes", {}, "gauge", "bytes"))
+    ('log stream', 'gauge, in bytes')
+    """
+    word = {"stream": "log stream", "unknown": "kind not told"}.get(info.kind, info.kind)
+    return f"{word}, in {info.unit}" if info.unit else word
 
 
 _LEVELS: Final = ("", "trace", "debug", "info", "warn", "error", "fatal")

@@ -25,16 +25,28 @@ function traces(curve) {
 }
 
 // What would be drawn of the band where the model had gone far off would hide all else: the axis follows what was seen and expected.
+// What never was below zero is not drawn as if it could be.
 function range(curve) {
   const seen = [...curve.value, ...curve.yhat].filter((value) => value !== null);
   if (!seen.length) return undefined;
   const low = seen.reduce((a, b) => Math.min(a, b));
   const high = seen.reduce((a, b) => Math.max(a, b));
   const pad = (high - low || Math.abs(high) || 1) * 0.25;
-  return [low - pad, high + pad];
+  const negative = curve.value.some((value) => value < 0);
+  return [negative ? low - pad : Math.max(low - pad, -0.02 * high), high + pad];
+}
+
+// A rate of seconds is a share of time, which has no unit.
+function unit(curve, figure) {
+  const { unit: symbol = "", rate } = figure.dataset;
+  if (!rate || !curve.model) return symbol;
+  return symbol === "s" ? "" : `${symbol}/s`;
 }
 
 function layout(answer, curve, figure) {
+  const suffix = unit(curve, figure);
+  const first = toDate(curve.at[0]);
+  const end = toDate(answer.end);
   const axis = { gridcolor: token("--line"), zeroline: false, linecolor: token("--line"), tickfont: { color: token("--soft"), size: 11 } };
   const shapes = [];
   if (figure.dataset.since) {
@@ -42,12 +54,12 @@ function layout(answer, curve, figure) {
     shapes.push({ type: "rect", xref: "x", yref: "paper", x0: toDate(Number(figure.dataset.since)), x1: toDate(until), y0: 0, y1: 1, fillcolor: token("--shade"), line: { width: 0 }, layer: "below" });
   }
   return {
-    margin: { l: 52, r: 8, t: 8, b: 32 },
+    margin: { l: 60, r: 8, t: 8, b: 32 },
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: getComputedStyle(document.body).fontFamily, color: token("--ink"), size: 12 },
-    xaxis: { ...axis, type: "date", range: [toDate(answer.start), toDate(answer.end)] },
-    yaxis: { ...axis, range: range(curve), exponentformat: "SI" },
+    xaxis: { ...axis, type: "date", range: [Math.max(toDate(answer.start), first - (end - first) / 50), end], hoverformat: "%b %-d, %H:%M:%S" },
+    yaxis: { ...axis, range: range(curve), exponentformat: "SI", ticksuffix: suffix, hoverformat: suffix ? ".4~s" : ".4~g" },
     hovermode: "x unified",
     hoverlabel: { bgcolor: token("--card"), bordercolor: token("--line"), font: { color: token("--ink") } },
     dragmode: "pan",
@@ -72,8 +84,15 @@ async function draw(figure) {
     const paint = () => Plotly.react(plot, traces(curve), layout(answer, curve, figure), { responsive: true, displayModeBar: false, scrollZoom: false });
     await paint();
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);
-    state.textContent = (curve.model ? "Times are UTC." : "As it came, not scored. Times are UTC.") + (curve.thinned ? " Thinned out; extremes are kept." : "");
-    figure.querySelector(".key-list").hidden = !curve.yhat.some((value) => value !== null);
+    const expected = curve.yhat.some((value) => value !== null);
+    const told = [];
+    if (!curve.model) told.push("As it came, not scored.");
+    else if (!expected) told.push("Still learning: nothing is expected yet.");
+    if (curve.model && figure.dataset.rate) told.push("Its rate a second.");
+    told.push("Times are UTC.");
+    if (curve.thinned) told.push("Thinned out; extremes are kept.");
+    state.textContent = told.join(" ");
+    figure.querySelector(".key-list").hidden = !expected;
     figure.dataset.drawn = "yes";
   } catch (error) {
     state.textContent = `No chart: ${error.message}.`;
