@@ -40,7 +40,7 @@ class FlowSettings(Settings):
 
     flush_seconds: float = 5.0
     flush_rows: int = 500_000
-    flush_bytes: int = 64 << 20
+    flush_bytes: int = 24 << 20
     checkpoint_seconds: float = 60.0
 
 
