@@ -125,7 +125,10 @@ def test_a_verdict_that_is_none_is_refused_and_one_on_nothing_not_found(run, hom
 
 def test_outages_are_kept_listed_and_dropped(run, home):
     added = json.loads(run("outage", "add", "2026-11-20T10:00Z", "2026-11-20T12:00Z", "--match", "host=web-*", "--home", home)[1])
-    assert [each["id"] for each in json.loads(run("outage", "list", "--home", home)[1])] == [added["id"]]
+    planned = json.loads(run("outage", "add", "2026-11-21T10:00Z", "2026-11-21T12:00Z", "--planned", "--home", home)[1])
+    listed = json.loads(run("outage", "list", "--home", home)[1])
+    assert [(each["id"], each["kind"]) for each in listed] == [(added["id"], "outage"), (planned["id"], "maintenance")]
+    assert run("outage", "drop", str(planned["id"]), "--home", home)[0] == 0
     assert run("outage", "drop", added["id"], "--home", home)[0] == 0
     assert json.loads(run("outage", "list", "--home", home)[1]) == []
     assert run("outage", "add", "soon", "later", "--home", home)[0] == 2

@@ -88,9 +88,9 @@ def record(lake: Lake, said: Answer) -> None:
     lake.append_now("feedback", from_rows([row], TABLES["feedback"].columns | {"at": AT}))
 
 
-def outage(start: int, end: int, labels: Mapping[str, str], note: str) -> Window:
-    """A window, UTC microseconds, of what has `labels`, that is never learnt from."""
-    return Window(0, "outage", start, end, labels, note)
+def outage(start: int, end: int, labels: Mapping[str, str], note: str, *, planned: bool) -> Window:
+    """A window, UTC microseconds, of what has `labels`, that is never learnt from; a planned one is maintenance."""
+    return Window(0, "maintenance" if planned else "outage", start, end, labels, note)
 
 
 def dead_letters(home: Path) -> pl.DataFrame:

@@ -125,8 +125,13 @@ def _digest(name: str) -> str:
 
 
 def compile_part(name: str) -> None:
-    """Compile one part in this process, and leave word of it."""
+    """Compile one part in this process, and leave word of it.
+
+    What Numba kept goes first: it looks only at the file of a kernel, not at what that calls.
+    """
     digest = _digest(name)
+    for kept in _stamp(name).parent.glob("*.nb[ci]"):
+        kept.unlink(missing_ok=True)
     PARTS[name][0]()
     _stamp(name).write_text(digest, "ascii")
 

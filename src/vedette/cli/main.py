@@ -136,12 +136,13 @@ def outage(
     arguments: Annotated[list[str] | None, typer.Argument(help="add: START END; drop: ID.")] = None,
     note: Annotated[str, typer.Option(help="What it was.")] = "",
     match: Annotated[list[str] | None, typer.Option(help="LABEL=VALUE it is limited to; may be given again.")] = None,
+    planned: Annotated[bool, typer.Option("--planned", help="Maintenance: what happens then is kept, and nobody is told.")] = False,
     home: Home = HOME,
 ) -> None:
     """Keep windows that are never learnt from; answers in JSON."""
     from vedette.cli.reading import outage as run
 
-    run(home, action, arguments or [], note, match or [])
+    run(home, action, arguments or [], note, match or [], planned=planned)
 
 
 @cli.command(epilog="Example: vedette deadletters --json")

@@ -74,15 +74,15 @@ def verdict(home: Path, incident: str, answer: str, note: str, *, json: bool) ->
         say(f"{incident}: {answer}, noted. It is data for the models now.")
 
 
-def outage(home: Path, action: str, arguments: list[str], note: str, match: list[str]) -> None:
-    """Windows that are never learnt from."""
+def outage(home: Path, action: str, arguments: list[str], note: str, match: list[str], *, planned: bool) -> None:
+    """Windows that are never learnt from; what happens in a planned one is told to nobody."""
     with at_home.store(home) as store:
         match action, arguments:
             case "add", [start, end]:
-                window = at_home.outage(_instant(start), _instant(end), _labels(match), note)
+                window = at_home.outage(_instant(start), _instant(end), _labels(match), note, planned=planned)
                 answer: Any = vars_of(store.add_window(window))
             case "list", []:
-                answer = [vars_of(each) for each in store.windows("outage")]
+                answer = [vars_of(each) for each in store.windows()]
             case "drop", [number] if number.isdigit():
                 store.drop_window(int(number))
                 answer = {"dropped": int(number)}

@@ -9,6 +9,7 @@ import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from hashlib import sha256
 from typing import Final, Protocol
 
 from starlette.requests import ClientDisconnect, Request
@@ -149,7 +150,8 @@ class Receivers:
         if push is None:
             raise BadRecord(f"no push source '{request.path_params['name']}' is declared under sources", status=404)
         as_json = _expect(request, _TEXT_TYPES + _JSON_TYPES) in _JSON_TYPES
-        key = request.headers.get("idempotency-key")
+        given = request.headers.get("idempotency-key")
+        key = None if given is None else sha256(given.encode("utf-8", "backslashreplace")).hexdigest()
         done = _Pushed()
         try:
             async with asyncio.timeout(self.push_seconds):

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
-from hashlib import sha256
 from typing import Final
 
 import polars as pl
@@ -88,12 +87,7 @@ class Intake:
 def redacted(delivery: Delivery, redact: Redactor) -> Delivery:
     """`delivery` with every text of an outsider cleaned: bodies, titles, keys, maps, payloads set aside."""
     frames = {table: _clean(table, frame, redact) for table, frame in delivery.frames.items()}
-    return replace(delivery, frames=frames, key=_key(delivery.key, redact))
-
-
-def _key(key: str | None, redact: Redactor) -> str | None:
-    """An idempotency key as it is; its digest where it holds a secret, for two keys must never become one."""
-    return key if key is None or redact.text(key) == key else sha256(key.encode("utf-8", "backslashreplace")).hexdigest()
+    return replace(delivery, frames=frames)
 
 
 def _clean(table: str, frame: pl.DataFrame, redact: Redactor) -> pl.DataFrame:

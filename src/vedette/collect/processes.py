@@ -71,5 +71,14 @@ class ProcessGroups:
             head, _, tail = text.rpartition(")")
             fields = tail.split()
             if len(fields) > 21:
-                rows.append((entry.name, head.partition("(")[2], fields))
+                rows.append((entry.name, _command(head.partition("(")[2], fields), fields))
         return rows
+
+
+def _command(name: str, fields: list[str]) -> str:
+    """The name to group by; a thread of the kernel (it has no memory of its own) says behind a slash what it does just now.
+
+    >>> _command("kworker/0:1-events", ["0"] * 22), _command("php/fpm", ["0"] * 20 + ["4096", "1"])
+    ('kworker', 'php/fpm')
+    """
+    return name.partition("/")[0] if fields[20] == "0" else name

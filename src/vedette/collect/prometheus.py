@@ -1,6 +1,7 @@
 """Ranges asked of a Prometheus server, step by step: as a source that follows, and for history."""
 
 from collections.abc import Iterator, Mapping
+from hashlib import sha256
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
@@ -144,8 +145,8 @@ class PrometheusSource:
             behind = (at // self._span() + 1) * self._span()
             until = min(end // step * step, behind - step)
             found = self.span(at, until)
-            key = f"{self._settings.url}|{'|'.join(self._settings.match)}|{step}|{at}|{until}"
-            yield Delivery(self._name, found.frames, key=key)
+            asked = f"{self._settings.url}|{'|'.join(self._settings.match)}|{step}|{at}|{until}"
+            yield Delivery(self._name, found.frames, key=sha256(asked.encode()).hexdigest())
             at = behind
 
     def span(self, start: int, end: int) -> Delivery:

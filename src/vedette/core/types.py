@@ -44,7 +44,8 @@ class Delivery:
             definitions of series that this process has not announced before.
         rejected: records refused by validation (counted in the books, never stored).
         faults: the first of them, in words.
-        key: idempotency key; a second delivery of the same source with the same key is a duplicate.
+        key: idempotency key; a second delivery of the same source with the same key is a duplicate. Always a digest, since what
+            senders choose as keys may hold secrets.
         duplicate: records the receiver itself recognised as seen before.
         written: samples, histograms and exemplars taken, as remote write 2.0 wants them counted.
     """
