@@ -358,6 +358,11 @@ def main() -> int:
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--out", type=Path, default=Path("trial.json"))
     told = options.parse_args()
+    for name, port in PORTS.items():
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                raise SystemExit(f"port {port}, meant for {name}, is taken; end what listens there")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended before its time"))
     trial = Trial(told.quiet * 60, told.faults * 60, told.kills, told.seed)
     try:
         report = trial.run()

@@ -1,5 +1,6 @@
 """What the numbers of a series mean: from what was declared, else from how Prometheus names things."""
 
+import re
 from enum import IntEnum
 
 from vedette.core.types import Finding
@@ -7,6 +8,8 @@ from vedette.core.types import Finding
 OVERFLOW = "__other__"
 COUNTER_SUFFIXES = ("_total", "_count", "_sum")
 TEXT_SUFFIXES = ("_info", "_created")
+#: Counters of the kernel that the node exporter hands on without a type, under the names they have there.
+KERNEL_COUNTERS = r"node_vmstat_(pg|psw|oom).*|node_netstat_(?!Tcp_CurrEstab|Ip_Forwarding).*"
 
 
 class Kind(IntEnum):
@@ -29,6 +32,8 @@ def kind_of(name: str, declared: str, *, has_le: bool) -> Kind:
     counter ending in `_bucket` with a label `le` is a bucket: remote write 1.0 cannot tell the two apart.
     Source: https://prometheus.io/docs/practices/naming and the OpenMetrics suffixes.
 
+    >>> kind_of("node_netstat_Tcp_InSegs", "unknown", has_le=False).name
+    'COUNTER'
     >>> kind_of("http_requests_total", "unknown", has_le=False).name, kind_of("up", "unknown", has_le=False).name
     ('COUNTER', 'GAUGE')
     >>> kind_of("rpc_seconds_bucket", "unknown", has_le=True).name, kind_of("build_info", "gauge", has_le=False).name
@@ -42,7 +47,8 @@ def kind_of(name: str, declared: str, *, has_le: bool) -> Kind:
         return Kind.COUNTER
     if declared in DECLARED:
         return DECLARED[declared]
-    return Kind.COUNTER if name.endswith(COUNTER_SUFFIXES) else Kind.GAUGE
+    counts = name.endswith(COUNTER_SUFFIXES) or re.fullmatch(KERNEL_COUNTERS, name)
+    return Kind.COUNTER if counts else Kind.GAUGE
 
 
 class Units:
