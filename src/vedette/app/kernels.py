@@ -93,14 +93,19 @@ def ensure(say: Callable[[str], None]) -> None:
     Those of the receivers are compiled meanwhile: they take the longest, and who watches one host needs none of them.
     A part that fails, or is not there in time, is compiled where it is needed; nothing is lost by it but time and memory.
     """
-    stale = [name for name in PARTS if not _is_compiled(name)]
-    if stale:
+    missing = stale()
+    if missing:
         say("Compiling, this once; it takes some fifteen seconds.")
-    running = [subprocess.Popen(_command(name)) for name in stale if name != "receive"]  # noqa: S603 -- ourselves
+    running = [subprocess.Popen(_command(name)) for name in missing if name != "receive"]  # noqa: S603 -- ourselves
     for process in running:
         process.wait()
-    if "receive" in stale:
+    if "receive" in missing:
         Thread(target=subprocess.run, args=(_command("receive"),), name="compile", daemon=True).start()
+
+
+def stale() -> list[str]:
+    """The parts whose kernels are not compiled as they are now."""
+    return [name for name in PARTS if not _is_compiled(name)]
 
 
 def _command(name: str) -> list[str]:
@@ -127,11 +132,12 @@ def _digest(name: str) -> str:
 def compile_part(name: str) -> None:
     """Compile one part in this process, and leave word of it.
 
-    What Numba kept goes first: it looks only at the file of a kernel, not at what that calls.
+    What Numba kept of other code goes first: it looks only at the file of a kernel, not at what that calls.
     """
     digest = _digest(name)
-    for kept in _stamp(name).parent.glob("*.nb[ci]"):
-        kept.unlink(missing_ok=True)
+    if _stamp(name).exists() and name in stale():
+        for kept in _stamp(name).parent.glob("*.nb[ci]"):
+            kept.unlink(missing_ok=True)
     PARTS[name][0]()
     _stamp(name).write_text(digest, "ascii")
 
