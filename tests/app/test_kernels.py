@@ -11,6 +11,7 @@ from vedette.collect.otlp import Otlp
 from vedette.collect.remote_write import RemoteWrite
 from vedette.collect.series import SeriesTable
 from vedette.core.catalogue import Catalogue
+from vedette.core.types import Beat
 from vedette.log import LogSettings, SqliteLog
 from vedette.models import slots as model_slots
 from vedette.models import standard, walk
@@ -48,6 +49,8 @@ def test_what_comes_from_the_log_needs_no_kernel_that_was_not_compiled_before(tm
     beat = reader.poll(1).items
     recipe, scorer = StandardRecipe(PrepareSettings(), Catalogue()), Scorer(standard())
     verdicts = scorer.score(recipe(beat), beat.at)
+    for frames in ({}, {"logs": beat.frames["logs"]}):
+        scorer.score(recipe(Beat(beat.at, beat.last, frames)), beat.at)
     reader.close()
     log.close()
     assert isinstance(verdicts, pl.DataFrame)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from vedette.core.frames import POINTS, VERDICTS, conform
+from vedette.core.frames import POINTS, VERDICTS, conform, empty
 from vedette.core.types import State
 from vedette.models import rls, seasons
 from vedette.models.record import ALARM, ANSWERS, COUNT, HEAD, LAST, POINT
@@ -81,6 +81,8 @@ class Envelope:
             TypeError: where the columns are not those of POINTS.
         """
         conform(frame, POINTS)
+        if frame.is_empty():
+            return empty(VERDICTS)
         answers = self.walk(
             frame["series"].to_numpy(), frame["at"].dt.timestamp("us").to_numpy(), frame["value"].to_numpy().astype(np.float64), at
         )
