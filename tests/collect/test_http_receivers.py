@@ -121,6 +121,22 @@ JSON = {"content-type": "application/json"}
 TEXT = {"content-type": "text/plain; charset=utf-8"}
 
 
+@pytest.mark.parametrize("path", ["/api/v1/write", "/v1/metrics", "/v1/logs"])
+def test_a_body_that_comes_before_its_kernels_are_compiled_waits_for_them(path):
+    asked = []
+    journal = MemoryJournal()
+
+    def compiled():
+        asked.append(len(journal.kept))
+        return len(asked) == 3
+
+    headers = {"content-type": "application/x-protobuf"} | ({"content-encoding": "snappy"} if path == "/api/v1/write" else {})
+    answer, _ = post(path, b"x", headers, journal, compiled=compiled)
+    assert answer.status_code in {200, 204}
+    assert asked == [0, 0, 0]
+    assert len(journal.kept) == 1
+
+
 def test_remote_write_is_answered_204_and_its_second_version_counts_what_was_written():
     first, _ = post("/api/v1/write", b"x", PROTOBUF)
     second, journal = post("/api/v1/write", b"x", V2)

@@ -87,10 +87,11 @@ PARTS: Final[dict[str, tuple[Callable[[], None], Any]]] = {
 }
 
 
-def ensure(say: Callable[[str], None]) -> None:
+def ensure(say: Callable[[str], None]) -> Callable[[], bool]:
     """Return once every kernel behind the log is compiled, which is at once where it was done before; `say` is told otherwise.
 
-    Those of the receivers are compiled meanwhile: they take the longest, and who watches one host needs none of them.
+    Those of the receivers are compiled meanwhile: they take the longest, and who watches one host needs none of them. The
+    answer tells whether they are.
     A part that fails, or is not there in time, is compiled where it is needed; nothing is lost by it but time and memory.
     """
     missing = stale()
@@ -99,8 +100,11 @@ def ensure(say: Callable[[str], None]) -> None:
     running = [subprocess.Popen(_command(name)) for name in missing if name != "receive"]  # noqa: S603 -- ourselves
     for process in running:
         process.wait()
-    if "receive" in missing:
-        Thread(target=subprocess.run, args=(_command("receive"),), name="compile", daemon=True).start()
+    if "receive" not in missing:
+        return lambda: True
+    thread = Thread(target=subprocess.run, args=(_command("receive"),), name="compile", daemon=True)
+    thread.start()
+    return lambda: not thread.is_alive()
 
 
 def stale() -> list[str]:

@@ -66,12 +66,14 @@ class App:
         declared: what the user declared.
         home: where everything is kept; made where it is missing, for its owner only.
         clock: UTC microseconds.
+        compiled: whether the kernels of the receivers are; bodies that need them wait until then.
     """
 
-    def __init__(self, declared: config.Config, home: Path, clock: Clock) -> None:
+    def __init__(self, declared: config.Config, home: Path, clock: Clock, compiled: Callable[[], bool] = lambda: True) -> None:
         self.config = declared
         self.home = home
         self.clock = clock
+        self._compiled = compiled
         self.telemetry = Telemetry()
         self.telemetry.build.labels(__version__).set(1)
         self.catalogue = Catalogue()
@@ -260,7 +262,7 @@ class App:
             for name, declared in self.config.sources.items()
             if isinstance(declared, config.Push)
         }
-        return Receivers(self.intake, codecs, limits, self.clock, pushes).routes()
+        return Receivers(self.intake, codecs, limits, self.clock, pushes, compiled=self._compiled).routes()
 
     @asynccontextmanager
     async def listeners(self) -> AsyncIterator[None]:
@@ -269,7 +271,9 @@ class App:
         async with AsyncExitStack() as stack:
             if self.config.web.grpc:
                 doors = (self.config.web.grpc, self.intake, self.otlp.metrics, self.otlp.logs)
-                await stack.enter_async_context(OtlpGrpc(*doors, limits=limits, clock=self.clock, token=self.config.web.token))
+                token = self.config.web.token
+                grpc = OtlpGrpc(*doors, limits=limits, clock=self.clock, token=token, compiled=self._compiled)
+                await stack.enter_async_context(grpc)
             for name, declared in self.config.sources.items():
                 if isinstance(declared, config.Syslog):
                     server = SyslogServer(name, declared, self.intake, self.table, limits, self.clock)

@@ -26,8 +26,8 @@ def up(home: Path, path: Path | None, listen: str) -> None:
     declared = config.load(path, listen)
     configure_logging(json=not sys.stderr.isatty())
     address = declared.web.listen
-    kernels.ensure(say)
-    with _bound(address) as port, App(declared, home, clock=lambda: time.time_ns() // 1000) as app:
+    compiled = kernels.ensure(say)
+    with _bound(address) as port, App(declared, home, clock=lambda: time.time_ns() // 1000, compiled=compiled) as app:
         tls = declared.web.tls
         settings = uvicorn.Config(
             build(app),

@@ -12,7 +12,7 @@ from vedette.collect.http import OtlpDecoder
 from vedette.collect.intake import Intake
 from vedette.collect.limits import Limits
 from vedette.collect.otlp_answers import export_response, retry_status
-from vedette.collect.room import Room
+from vedette.collect.room import Room, until
 from vedette.core.errors import BadRecord, ConfigError, Transient
 from vedette.core.ports import Clock
 
@@ -43,6 +43,7 @@ class OtlpGrpc:
         limits: a message is `body_bytes` at most, compressed and not.
         clock: UTC microseconds.
         token: what callers send as metadata `authorization: Bearer ...`; without one everybody on this machine may call.
+        compiled: whether the kernels of the decoders are; calls wait until then.
 
     Raises:
         ConfigError: on entering, where the extra is not installed or the address cannot be listened on.
@@ -58,6 +59,7 @@ class OtlpGrpc:
         limits: Limits,
         clock: Clock,
         token: str = "",
+        compiled: Callable[[], bool] = lambda: True,
     ) -> None:
         self._address = address
         self._intake = intake
@@ -65,6 +67,7 @@ class OtlpGrpc:
         self._clock = clock
         self._token = token
         self._decoders = {"metrics": metrics, "logs": logs}
+        self._compiled = compiled
         self._room = Room()
         self._server: grpc.aio.Server | None = None
         self.port = 0
@@ -98,6 +101,7 @@ class OtlpGrpc:
 
         if not self._knows(call.invocation_metadata()):
             await call.abort(grpc.StatusCode.UNAUTHENTICATED, "the token of web.token is needed: authorization: Bearer TOKEN")
+        await until(self._compiled)
         try:
             decode = self._decoders[kind]
             delivery = await self._room.decode(len(body), partial(decode, body, now=self._clock(), json=False))

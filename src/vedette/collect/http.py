@@ -22,7 +22,7 @@ from vedette.collect.limits import Limits
 from vedette.collect.otlp_answers import export_response
 from vedette.collect.pieces import PIECE_BYTES, Cutter, Piece, cutter, is_telling, without_mark
 from vedette.collect.push import FAULTS, Push
-from vedette.collect.room import Room
+from vedette.collect.room import Room, until
 from vedette.core.errors import BadRecord, Transient
 from vedette.core.ports import Clock
 from vedette.core.types import Delivery, Fault
@@ -73,6 +73,7 @@ class Receivers:
         pushes: declared push sources by name.
         body_seconds: how long a sender may take over a body; `push_seconds` the same for `/push`.
         room: bounds what all bodies hold together.
+        compiled: whether the kernels of remote write and OTLP are.
     """
 
     intake: Intake
@@ -83,6 +84,7 @@ class Receivers:
     body_seconds: float = 30.0
     push_seconds: float = 600.0
     room: Room = field(default_factory=Room)
+    compiled: Callable[[], bool] = lambda: True
 
     def routes(self) -> list[Route]:
         """The POST routes of the contract."""
@@ -103,6 +105,7 @@ class Receivers:
         if coding != "snappy":
             raise BadRecord(f"expected snappy, got {coding}", field="content-encoding", status=415)
         body = await self._sent(request)
+        await until(self.compiled)
         delivery = await self.room.decode(len(body), partial(self.codecs.remote_write, body, now=self.now(), version=version))
         await self.intake.accept(delivery)
         written = _written(delivery) if version == 2 else {}
@@ -176,6 +179,7 @@ class Receivers:
     async def _otlp(self, request: Request, decode: OtlpDecoder, rejected: str) -> Response:
         media = _expect(request, tuple(_OTLP_TYPES))
         body = await self._body(request)
+        await until(self.compiled)
         delivery = await self.room.decode(len(body), partial(decode, body, now=self.now(), json=_OTLP_TYPES[media]))
         await self.intake.accept(delivery)
         reason = self._why(delivery)

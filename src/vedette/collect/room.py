@@ -74,3 +74,9 @@ class Room:
             return call()
         async with self._decoding:
             return await asyncio.to_thread(call)
+
+
+async def until(ready: Callable[[], bool]) -> None:
+    """Wait, and let others be served meanwhile."""
+    while not ready():  # noqa: ASYNC110 -- it is a thread that gets ready, of which no event of this loop hears
+        await asyncio.sleep(0.1)
