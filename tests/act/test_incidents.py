@@ -23,6 +23,7 @@ NAMES = {
     7: ("log_severity_lines", {"service": "pay", "host": "web-1", "severity": "error"}, "gauge"),
     8: ("log_stream", {"service": "mail", "host": "mx-1"}, "stream"),
     9: ("latency_seconds", {"service": "pay", "instance": "db-1:80"}, "gauge"),
+    10: ("go_gc_duration_seconds", {"instance": "web-1:9100", "job": "node"}, "gauge"),
 }
 
 
@@ -104,6 +105,18 @@ def test_two_measures_of_a_host_are_one_incident_and_sooner():
     (incident,) = drive.open
     assert incident.explanation["member_count"] == 2
     assert incident.title.endswith("(and 1 more)")
+
+
+def test_what_was_a_little_odd_long_before_joins_and_does_not_say_when_it_began():
+    drive = Drive()
+    for _ in range(35):
+        drive.beat((10, 5.0))
+    for _ in range(20):
+        drive.beat((10, 5.0), (1, 5.0))
+    (incident,) = drive.told.values()
+    assert incident.explanation["member_count"] == 2
+    assert incident.started_at == START + 360 * SECOND
+    assert incident.title.startswith("CPU (user)")
 
 
 def test_two_hosts_are_two_incidents_until_something_ties_them():

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
+from itertools import pairwise
 from typing import Final
 
 from vedette.act.explain import illustrate, incident
@@ -74,7 +75,7 @@ class Cases:
             for bond in home.ties:
                 homes.setdefault(bond, {})[home.id] = home
             changed.add(home.id)
-        changed.update(self._open(together, at) for together in _clusters(rest) if self._enough(together))
+        changed.update(self._open(together, at) for together in _clusters(rest, self._near) if self._enough(together))
 
     def _homes(self, at: int) -> dict[str, dict[str, Case]]:
         """The cases that may still take members in, by what ties to them."""
@@ -111,7 +112,9 @@ class Cases:
         member.incident = case.id
         case.members.append(member.key)
         case.ties = sorted({*case.ties, *bonds})
-        case.started = min(case.started, member.since)
+        # What was odd long before tells of the case, but did not begin it.
+        if case.started - member.since <= self._near:
+            case.started = min(case.started, member.since)
         case.joined = at
         if member.active or member.alone:
             case.ended = 0
@@ -178,8 +181,8 @@ class Cases:
         return member.kind == "silence" or (member.active and not member.rises)
 
 
-def _clusters(loose: Sequence[tuple[Member, frozenset[str]]]) -> list[list[Member]]:
-    """Members that are tied together, directly or through others, in the order in which they moved."""
+def _clusters(loose: Sequence[tuple[Member, frozenset[str]]], near: int) -> list[list[Member]]:
+    """Members that are tied together, directly or through others, each within `near` of the one before, in that order."""
     of: dict[str, list[Member]] = {}
     for member, bonds in loose:
         together = [member]
@@ -190,4 +193,14 @@ def _clusters(loose: Sequence[tuple[Member, frozenset[str]]]) -> list[list[Membe
             together = cluster
         of.update(dict.fromkeys(bonds, together))
     distinct = {id(cluster): cluster for cluster in of.values()}.values()
-    return [sorted(cluster, key=lambda each: (each.since, each.key)) for cluster in distinct]
+    ordered = [sorted(cluster, key=lambda each: (each.since, each.key)) for cluster in distinct]
+    return [piece for cluster in ordered for piece in _cut(cluster, near)]
+
+
+def _cut(ordered: Sequence[Member], near: int) -> list[list[Member]]:
+    pieces = [[ordered[0]]]
+    for before, member in pairwise(ordered):
+        if member.since - before.since > near:
+            pieces.append([])
+        pieces[-1].append(member)
+    return pieces
