@@ -119,6 +119,15 @@ def test_what_was_a_little_odd_long_before_joins_and_does_not_say_when_it_began(
     assert incident.title.startswith("CPU (user)")
 
 
+def test_two_things_of_a_host_that_are_each_enough_in_the_same_beat_are_one_incident():
+    drive = Drive()
+    for _ in range(36):
+        drive.beat((10, 5.0))
+    for _ in range(10):
+        drive.beat((10, 5.0), (1, 5.0))
+    assert len(drive.told) == 1
+
+
 def test_two_hosts_are_two_incidents_until_something_ties_them():
     drive = Drive()
     for _ in range(15):

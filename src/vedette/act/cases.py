@@ -75,7 +75,13 @@ class Cases:
             for bond in home.ties:
                 homes.setdefault(bond, {})[home.id] = home
             changed.add(home.id)
-        changed.update(self._open(together, at) for together in _clusters(rest, self._near) if self._enough(together))
+        for together in _clusters(rest):
+            # What moved long before or after it belongs to an incident, but is not what makes it one, nor when it began.
+            pieces = _pieces(together, self._near)
+            core = next((piece for piece in pieces if self._enough(piece)), None)
+            if core is not None:
+                background = [each for piece in pieces if piece is not core for each in piece]
+                changed.add(self._open([*core, *background], at))
 
     def _homes(self, at: int) -> dict[str, dict[str, Case]]:
         """The cases that may still take members in, by what ties to them."""
@@ -112,7 +118,6 @@ class Cases:
         member.incident = case.id
         case.members.append(member.key)
         case.ties = sorted({*case.ties, *bonds})
-        # What was odd long before tells of the case, but did not begin it.
         if case.started - member.since <= self._near:
             case.started = min(case.started, member.since)
         case.joined = at
@@ -181,8 +186,8 @@ class Cases:
         return member.kind == "silence" or (member.active and not member.rises)
 
 
-def _clusters(loose: Sequence[tuple[Member, frozenset[str]]], near: int) -> list[list[Member]]:
-    """Members that are tied together, directly or through others, each within `near` of the one before, in that order."""
+def _clusters(loose: Sequence[tuple[Member, frozenset[str]]]) -> list[list[Member]]:
+    """Members that are tied together, directly or through others, in the order in which they moved."""
     of: dict[str, list[Member]] = {}
     for member, bonds in loose:
         together = [member]
@@ -193,11 +198,11 @@ def _clusters(loose: Sequence[tuple[Member, frozenset[str]]], near: int) -> list
             together = cluster
         of.update(dict.fromkeys(bonds, together))
     distinct = {id(cluster): cluster for cluster in of.values()}.values()
-    ordered = [sorted(cluster, key=lambda each: (each.since, each.key)) for cluster in distinct]
-    return [piece for cluster in ordered for piece in _cut(cluster, near)]
+    return [sorted(cluster, key=lambda each: (each.since, each.key)) for cluster in distinct]
 
 
-def _cut(ordered: Sequence[Member], near: int) -> list[list[Member]]:
+def _pieces(ordered: Sequence[Member], near: int) -> list[list[Member]]:
+    """Members cut where one moved more than `near` after the one before."""
     pieces = [[ordered[0]]]
     for before, member in pairwise(ordered):
         if member.since - before.since > near:
