@@ -186,7 +186,8 @@ def burn(seconds: float) -> None:
 def compare(home: Path, start: float, end: float) -> dict[str, int]:
     """Samples in Prometheus' database against ours, series by series, between two times."""
     base = f"http://127.0.0.1:{PORTS['prometheus']}/api/v1"
-    window = int(end - start)
+    # A range counts whole seconds back from its end: two more, and what is too early is left out below.
+    window = int(end - start) + 2
     answer = httpx.get(f"{base}/query", params={"query": f'{{job=~"node|victim|vedette"}}[{window}s]', "time": end}, timeout=120)
     theirs: dict[str, int] = {}
     for series in answer.json()["data"]["result"]:
