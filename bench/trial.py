@@ -325,18 +325,12 @@ class Trial:
         return [*points, *self._judged_memory(), *self._judged_incidents(report["incidents"]["incidents"])]
 
     def _judged_memory(self) -> list[tuple[bool, str]]:
-        """By the medians of the quiet time's last two quarters.
-
-        A young process warms up along a curve that flattens, and maintenance moves it by some MiB to and fro, so that neither a
-        line nor two single readings tell a leak. A leak of one percent in a quarter of an hour is half of what this lets pass.
-        """
-        quarter = self.quiet / 4
-        third, fourth = ([size for at, size in self.memory if k * quarter <= at < (k + 1) * quarter] for k in (2, 3))
-        if min(len(third), len(fourth)) < 5:
+        """By a line through the second half of the quiet time."""
+        times, sizes = np.array([each for each in self.memory if self.quiet / 2 <= each[0] < self.quiet]).reshape(-1, 2).T
+        if len(times) < 10:
             return []
-        before, after = np.median(third), np.median(fourth)
-        words = f"memory went from {before:.0f} to {after:.0f} MiB between the last two quarters of the quiet time"
-        return [(bool(after < 1.02 * before), words)]
+        slope = float(np.polyfit(times, sizes, 1)[0]) * 600
+        return [(slope < 1.0, f"memory grows by {slope:.2f} MiB in ten minutes, at {sizes[-1]:.0f} MiB")]
 
     def _judged_incidents(self, incidents: list[dict[str, Any]]) -> list[tuple[bool, str]]:
         begun = {each["id"]: each["started_at"] / 1e6 - self.begun for each in incidents}
