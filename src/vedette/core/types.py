@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
 import polars as pl
@@ -116,3 +116,101 @@ class Finding:
     measured: str
     required: str
     why: str
+
+
+Severity = Literal["info", "warning", "critical"]
+Move = Literal["PROMOTE", "HOLD", "ROLL_BACK"]
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """What a monitor says, which is rarely: when (UTC microseconds), of what, how bad, why, and what to do about it."""
+
+    at: int
+    monitor: str
+    subject: str
+    severity: Severity
+    reason: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What was decided of a model, never a bare yes or no.
+
+    Attributes:
+        at: when, UTC microseconds.
+        model, version: of what.
+        move: `PROMOTE` (a step forward), `HOLD` (it stays where it is) or `ROLL_BACK`.
+        stage: where the version stands after it (`shadow`, `canary`, `champion`, `retired`, `rejected`).
+        reason: in words.
+        evidence: plain values that it rests on.
+        actor: who decided; `policy` where nobody had to be asked.
+    """
+
+    at: int
+    model: str
+    version: int
+    move: Move
+    stage: str
+    reason: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    actor: str = "policy"
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What a version is and where it comes from; it travels with the bytes, under the same signature.
+
+    Attributes:
+        name: of the model, as declared.
+        version: counted from 1.
+        family: `anomalies`, `forecasts` or `classes`.
+        kind: the algorithm.
+        parameters: what its constructor was given.
+        recipe: digest of the stages behind which it was trained.
+        dataset, dataset_digest: `NAME@VERSION` of what it learnt from, and the digest of that.
+        seed: of everything that was drawn.
+        code: the version of Vedette.
+        trained_at: UTC microseconds.
+        parent: the champion it was measured against; None for the first.
+        trained_by: who asked for it.
+        findings: what the gates found.
+        metrics: the figures of its report.
+        digest: of the arrays.
+    """
+
+    name: str
+    version: int
+    family: str
+    kind: str
+    parameters: Mapping[str, Any]
+    recipe: str
+    dataset: str
+    dataset_digest: str
+    seed: int
+    code: str
+    trained_at: int
+    parent: int | None = None
+    trained_by: str = "policy"
+    findings: tuple[Finding, ...] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    digest: str = ""
+
+    @property
+    def label(self) -> str:
+        """`NAME@VERSION`."""
+        return f"{self.name}@{self.version}"
+
+    @property
+    def passed(self) -> bool:
+        """Whether no gate rejected it."""
+        return all(each.passed for each in self.findings)
+
+
+@dataclass(frozen=True, slots=True)
+class Artefact:
+    """A card and the arrays that are the model: all that is ever kept of one."""
+
+    card: Card
+    arrays: State
