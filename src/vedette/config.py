@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_v
 from pydantic_core import PydanticCustomError
 
 from vedette.act import ActSettings
+from vedette.act.hearing import HearingSettings
 from vedette.act.receivers import ReceiverSettings
 from vedette.collect.files import FileSettings, default_logs
 from vedette.collect.host import HostSettings
@@ -21,11 +22,14 @@ from vedette.core.document import IN_THE_OPEN, read
 from vedette.core.errors import ConfigError
 from vedette.core.flow import FlowSettings
 from vedette.core.settings import Settings
+from vedette.deploy import RolloutSettings
 from vedette.lake import LakeSettings
 from vedette.log import LogSettings
 from vedette.models import DetectorSettings
 from vedette.prepare import PrepareSettings
+from vedette.retrain import RetrainSettings
 from vedette.security import RedactionSettings, secret
+from vedette.train import TrainSettings
 
 ALWAYS_ON = ("remote_write", "otlp", "alertmanager", "events")
 
@@ -154,11 +158,21 @@ class Outbound(Settings):
     allow: tuple[str, ...] = ()
 
 
+class Model(TrainSettings):
+    """A model and its life: what it learns from, what it must reach, how it comes to speak, and when it is trained anew."""
+
+    rollout: RolloutSettings = RolloutSettings()
+    retrain: RetrainSettings = RetrainSettings()
+
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+
+
 class Config(Settings):
     """The whole declaration; every part has defaults, so that no file at all is a valid one."""
 
     web: Web = Web()
-    sources: Mapping[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")], Source] = {}
+    sources: Mapping[Name, Source] = {}
     outbound: Outbound = Outbound()
     limits: Limits = Limits()
     redaction: RedactionSettings = RedactionSettings()
@@ -167,7 +181,9 @@ class Config(Settings):
     prepare: PrepareSettings = PrepareSettings()
     detectors: DetectorSettings = DetectorSettings()
     act: ActSettings = ActSettings()
+    hearing: HearingSettings = HearingSettings()
     receivers: tuple[Receiver, ...] = ()
+    models: Mapping[Name, Model] = {}
     flow: FlowSettings = FlowSettings()
 
     @field_validator("sources")
@@ -192,7 +208,8 @@ def load(path: Path | None, listen: str = "") -> Config:
     overlay = {"web": {"listen": listen}} if listen else {}
     if path is None:
         sources = {"host": {"kind": "host"}, "logs": {"kind": "files", "paths": list(default_logs()), "multiline": "stack"}}
-        return read("", Config, name="the defaults", overlay={**overlay, "sources": sources})
+        models = {"metrics": {"family": "anomalies"}}
+        return read("", Config, name="the defaults", overlay={**overlay, "sources": sources, "models": models})
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -28,7 +28,7 @@ def of_arrays(arrays: Mapping[str, np.ndarray]) -> str:
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
         digest.update(f"{name}|{array.dtype.str}|{array.shape}|".encode())
-        digest.update(memoryview(array.reshape(-1).view(np.uint8)))
+        digest.update(array.reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
 
@@ -45,7 +45,7 @@ def of_frame(frame: pl.DataFrame) -> str:
         if physical.dtype.is_numeric():
             digest.update(physical.is_null().to_numpy().tobytes())
             filled = physical.fill_null(0).to_numpy()
-            digest.update(memoryview(np.ascontiguousarray(filled).view(np.uint8)))
+            digest.update(np.ascontiguousarray(filled).view(np.uint8).data)
         else:
             digest.update(msgspec.json.encode(physical.to_list()))
     return digest.hexdigest()

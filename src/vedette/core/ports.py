@@ -1,6 +1,6 @@
 """The verbs: what a room may ask of another. A port exists only where two implementations do."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Protocol, TypeVar
 
@@ -14,6 +14,7 @@ Clock = Callable[[], int]
 """Wall-clock time in UTC microseconds since 1970. Handed in wherever time is needed."""
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 class Source(Protocol[T]):
@@ -120,3 +121,13 @@ class Memory(Protocol):
 
     def latest(self) -> Checkpoint | None:
         """The newest that is whole, or None."""
+
+
+class Engine(Protocol):
+    """Where the work of a training is done."""
+
+    def map(self, fn: Callable[[T], R], parts: Sequence[T]) -> Iterator[R]:
+        """`fn` of each part, in the order of the parts."""
+
+    def close(self) -> None:
+        """Let go of what is held; may be called twice."""

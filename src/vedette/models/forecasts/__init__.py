@@ -102,7 +102,7 @@ class Outlook:
             series[rows] = each.series
             at[rows] = each.end + each.step * np.arange(1, self.horizon + 1)
             reach[:, rows] = self._widths[place]
-        bounds = {}
+        bounds: dict[str, Array] = {}
         for level, width in zip(self.levels, reach, strict=True):
             name = f"{100 * level:g}"
             bounds |= {f"yhat_lower_{name}": yhat - width, f"yhat_upper_{name}": yhat + width}

@@ -49,7 +49,9 @@ def learn(y: Array, day: int, week: int, horizon: int, weights: Array, residuals
 
     Args:
         y: float64 of shape (n,), no NaN.
-        day, week: see `methods.forecast`.
+        day: see `methods.forecast`.
+        week: see `methods.forecast`.
+        horizon: steps ahead that are judged.
         weights: float64 of shape (METHODS,), filled.
         residuals: float64 of shape (ORIGINS, horizon), filled with seen minus expected; NaN beyond the origins there was room for.
 
@@ -100,7 +102,7 @@ def widths(residuals: Array, origins: int, levels: Array, out: Array) -> None:
                 continue
             near.sort()
             place = (count + 1) * levels[level] - 1.0
-            floor = int(math.floor(place))
+            floor = math.floor(place)
             if floor >= count - 1:
                 # Beyond the largest error seen: as far again as normal errors would reach.
                 width = near[count - 1] * (1.0 + 0.3 * (place - (count - 1)))

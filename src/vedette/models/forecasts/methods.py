@@ -2,7 +2,8 @@
 
 The last value; the last day and the last week; means of the last days, the nearer the heavier; a profile of day and week on the
 present level; simple smoothing, the theta method (Assimakopoulos & Nikolopoulos 2000), a damped trend (Gardner & McKenzie 1985)
-and a straight line, each on the series without its season; and a ridge regression on the last values and those a day and a week ago.
+and a straight line, each on the series without its season; and a ridge regression on the last values and those of a day and a
+week ago.
 """
 
 import math
@@ -39,7 +40,8 @@ def _season(y: Array, period: int) -> Array:
         window += y[end] - y[end - period]
     for slot in range(period):
         slots[slot] = total[slot] / weight[slot] if weight[slot] > 0 else 0.0
-    return slots - slots.mean()
+    centred: Array = slots - slots.mean()
+    return centred
 
 
 @njit(cache=True, nogil=True)
@@ -176,7 +178,8 @@ def forecast(y: Array, day: int, week: int, out: Array) -> None:
 
     Args:
         y: float64 of shape (n,), n >= 4, no NaN.
-        day, week: steps in a day (or any season) and in a week; 1 where there is none or too little is known.
+        day: steps in a day, or in any season; 1 where there is none.
+        week: steps in seven of them; 1 where too little is known.
         out: float64 of shape (METHODS, horizon), filled.
     """
     n, horizon = len(y), out.shape[1]

@@ -1,0 +1,157 @@
+"""What a model learns from: frozen rows, what was left out of them and why, and a digest over both."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import polars as pl
+
+from vedette.core import digest
+
+#: Times that are never learnt from: `series` null means all of them. UTC microseconds.
+SPANS: Final = {"series": pl.Int64, "start": pl.Int64, "end": pl.Int64, "why": pl.String}
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A dataset in words and figures; its rows are kept beside it, under their digest.
+
+    Attributes:
+        name, version: of which model, counted from 1.
+        selection: what was asked for.
+        start, end: the window, UTC microseconds.
+        tables: the version of each table of the lake that was read.
+        recipe: digest of the stages that made the rows.
+        left_out: `start, end, why` and how many series, of what is not learnt.
+        rows, series: how many there are; `removed` how many rows lie in what was left out.
+        sources: each source's share of the rows; `thinned` the rows that the cap on a source took.
+        rows_digest, digest: of the rows, and of rows and everything above.
+    """
+
+    name: str
+    version: int
+    family: str
+    selection: Mapping[str, Any]
+    start: int
+    end: int
+    tables: Mapping[str, int]
+    recipe: str
+    left_out: tuple[Mapping[str, Any], ...]
+    rows: int
+    series: int
+    removed: int
+    thinned: int
+    sources: Mapping[str, float]
+    rows_digest: str
+    digest: str = ""
+    made_at: int = 0
+
+    @property
+    def label(self) -> str:
+        """`NAME@VERSION`."""
+        return f"{self.name}@{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A manifest, its rows, and the spans that are not learnt (columns SPANS)."""
+
+    manifest: Manifest
+    rows: pl.DataFrame
+    spans: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=SPANS))
+
+    def clean(self) -> pl.DataFrame:
+        """The rows without what is never learnt."""
+        return without(self.rows, self.spans)
+
+
+def identify(manifest: Mapping[str, Any]) -> str:
+    """The digest of a dataset: of what it is, not of its version, or when and behind which commits it was made."""
+    return digest.of_values(
+        {key: value for key, value in manifest.items() if key not in {"version", "made_at", "digest", "tables"}}
+    )
+
+
+def inside(rows: pl.DataFrame, spans: pl.DataFrame) -> pl.Series:
+    """Whether each row (`series`, `at`) lies in a span of its series or of all.
+
+    >>> from vedette.core.frames import AT
+    >>> rows = pl.DataFrame({"series": [1, 2], "at": [5, 5]}, schema={"series": pl.Int64, "at": AT})
+    >>> inside(rows, pl.DataFrame({"series": [2], "start": [0], "end": [9], "why": ["outage"]}, schema=SPANS)).to_list()
+    [False, True]
+    """
+    at, hit = rows["at"].to_physical(), pl.repeat(value=False, n=rows.height, eager=True, dtype=pl.Boolean)
+    for series, start, end in spans.select("series", "start", "end").unique().iter_rows():
+        within = (at >= start) & (at < end)
+        hit |= within if series is None else within & (rows["series"] == series)
+    return hit
+
+
+def without(rows: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
+    """The rows that lie in no span; spans of one series are looked for in its rows alone."""
+    if spans.is_empty() or rows.is_empty():
+        return rows
+    common = merged(spans.filter(pl.col("series").is_null()))
+    own = spans.filter(pl.col("series").is_not_null())
+    at = pl.col("at").to_physical()
+    for start, end in common:
+        rows = rows.filter((at < start) | (at >= end))
+    if own.is_empty():
+        return rows
+    touched = rows.with_row_index("row").filter(pl.col("series").is_in(own["series"].unique().implode()))
+    pairs = touched.select("row", "series", at=at).join_where(
+        own.select(other="series", start="start", end="end"),
+        pl.col("series") == pl.col("other"),
+        pl.col("at") >= pl.col("start"),
+        pl.col("at") < pl.col("end"),
+    )
+    dropped = pairs["row"].unique()
+    return rows.with_row_index("row").filter(~pl.col("row").is_in(dropped.implode())).drop("row")
+
+
+def merged(spans: pl.DataFrame) -> list[tuple[int, int]]:
+    """The union of spans, whatever their series, in order.
+
+    >>> frame = pl.DataFrame({"series": [None] * 3, "start": [5, 0, 20], "end": [9, 6, 30], "why": [""] * 3}, schema=SPANS)
+    >>> merged(frame)
+    [(0, 9), (20, 30)]
+    """
+    found: list[tuple[int, int]] = []
+    for start, end in spans.select("start", "end").sort("start", "end").iter_rows():
+        if found and start <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], end))
+        else:
+            found.append((start, end))
+    return found
+
+
+def capped(rows: pl.DataFrame, cap: float) -> pl.DataFrame:
+    """`rows` (with `source` and `series`) in which no source has more than `cap` of them, where there are enough sources.
+
+    Whole series are left out, in the order of their identities, which are hashes; of the one that is cut the latest rows stay.
+    With fewer sources than 1 / cap nothing is done, since they could not all stay below it.
+    """
+    counts = rows.group_by("source").len().sort("source")
+    if counts.height * cap < 1.0:
+        return rows
+    allowed = _allowance(counts["len"].to_list(), cap)
+    over = {source: allowed for source, count in counts.iter_rows() if count > allowed}
+    if not over:
+        return rows
+    kept = [rows.filter(~pl.col("source").is_in(list(over)))]
+    for source, budget in over.items():
+        mine = rows.filter(pl.col("source") == source).sort("series", pl.col("at"), descending=[False, True])
+        kept.append(mine.head(budget))
+    return pl.concat(kept).sort("series", "at")
+
+
+def _allowance(counts: list[int], cap: float) -> int:
+    """The largest number of rows of one source such that it is no more than `cap` of all that stay."""
+    low, high = 0, max(counts)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if middle <= cap * sum(min(count, middle) for count in counts):
+            low = middle
+        else:
+            high = middle - 1
+    return max(low, min(counts))
