@@ -186,6 +186,14 @@ class Config(Settings):
     models: Mapping[Name, Model] = {}
     flow: FlowSettings = FlowSettings()
 
+    @field_validator("models")
+    @classmethod
+    def _no_detector(cls, models: Mapping[str, Model]) -> Mapping[str, Model]:
+        taken = sorted(set(models) & {"envelope", "heartbeat", "novelty"})
+        if taken:
+            raise ValueError(f"{taken[0]} is the name of a detector; choose another")
+        return models
+
     @field_validator("sources")
     @classmethod
     def _names(cls, sources: Mapping[str, Source]) -> Mapping[str, Source]:

@@ -143,6 +143,13 @@ class IncidentStore:
         query = ANSWERS.select().where(ANSWERS.c.incident == incident).order_by(ANSWERS.c.id)
         return tuple(Answer(row["at"], row["incident"], row["verdict"], row["actor"], row["note"]) for row in self._rows(query))
 
+    def heard(self, since: int) -> tuple[tuple[Incident, ...], tuple[Answer, ...]]:
+        """Everything that was said at `since` (UTC microseconds) or later, in order, and the incidents it was said of."""
+        rows = self._rows(ANSWERS.select().where(ANSWERS.c.at >= since).order_by(ANSWERS.c.id))
+        said = tuple(Answer(row["at"], row["incident"], row["verdict"], row["actor"], row["note"]) for row in rows)
+        wanted = sorted({each.incident for each in said})
+        return self._incidents(INCIDENTS.select().where(INCIDENTS.c.id.in_(wanted)).order_by(INCIDENTS.c.id)), said
+
     def forget(self, before: int) -> int:
         """Drop what was over before `before` (UTC microseconds), with its notices; how many. Answers are kept."""
         old = sa.select(INCIDENTS.c.id).where(INCIDENTS.c.status == "closed", INCIDENTS.c.updated_at < before)

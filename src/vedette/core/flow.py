@@ -69,6 +69,8 @@ class Flow:
         parts: everything the journey remembers, by name; saved and loaded as one.
         store, publish, memory, release: where the outcome goes, in that order.
         attempts: remembers, through crashes, how often a beat was begun and not ended.
+        turn: called between two beats with the time of the first; whether it changed a part, which is then saved at once, so that
+            what is walked again meets the same parts.
     """
 
     def __init__(
@@ -84,7 +86,9 @@ class Flow:
         release: Callable[[int, Books], None],
         attempts: Attempts,
         settings: FlowSettings,
+        turn: Callable[[int], bool] = lambda _at: False,
     ) -> None:
+        self._turn = turn
         self._open_source = open_source
         self._journey = journey
         self._unread = unread
@@ -140,7 +144,10 @@ class Flow:
         if batch is None:
             return False
         if self._take(batch.items):
-            self._keep()
+            if self._turn(self._at):
+                self.checkpoint()
+            else:
+                self._keep()
         return True
 
     def _take(self, beat: Beat) -> bool:

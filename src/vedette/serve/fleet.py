@@ -23,6 +23,8 @@ Parameters = Mapping[str, Any]
 #: Builds a detector that has seen nothing, from its parameters.
 Build = Callable[[Parameters], Detector]
 _ROLES: Final = ("champion", "other")
+#: What a version that is broken may raise; it costs the version its place, not the stream a beat.
+_FAULTS: Final = (ValueError, TypeError, LookupError, ArithmeticError, RuntimeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,14 @@ class Lane:
         said, seconds = self._timed(self.champion, self.plan.champion, frame, at)
         if self.other is None or self.plan.other is None or frame.is_empty():
             return said
-        others, other_seconds = self._timed(self.other, self.plan.other, frame, at)
+        try:
+            others, other_seconds = self._timed(self.other, self.plan.other, frame, at)
+        except _FAULTS:
+            self.own.fail(frame.height)
+            return said
+        if others.height != said.height:
+            self.own.fail(frame.height)
+            return said
         widths = np.abs((said["yhat_upper"] - said["yhat_lower"]).to_numpy()) / 2
         widths = np.where(widths > 0, widths, np.nan)
         self.own.add(others, widths, other_seconds)
@@ -97,7 +106,10 @@ class Lane:
         if not self.plan.share:
             return said
         # The lanes' hash must not be that of the slots, or a canary would be a tenth of the memory, not of the series.
-        mine = speaks(frame["series"].to_numpy(), self.plan.share)
+        mine = (
+            speaks(frame["series"].to_numpy(), self.plan.share)
+            & ~others["anomaly_score"].is_nan().fill_null(value=False).to_numpy()
+        )
         return pl.select(
             *(
                 pl.when(pl.lit(pl.Series(mine))).then(pl.lit(others[name])).otherwise(pl.lit(said[name])).alias(name)

@@ -51,6 +51,11 @@ class Tally:
         sums[ERRORS] += usable.sum()
         self._alarms(verdicts["series"].to_numpy(), score > 1.0)
 
+    def fail(self, rows: int) -> None:
+        """The version could not answer for `rows` points, or answered for others."""
+        self.sums[POINTS] += rows
+        self.sums[BROKEN] += rows
+
     def _alarms(self, series: Array, odd: Array) -> None:
         """An alarm is the first odd score of a series after one that was not."""
         if not odd.any() and not len(self.odd):

@@ -1,0 +1,210 @@
+"""Between two beats: what was decided is carried out, and what was seen of a version decides.
+
+A version is loaded from the registry, verified, before it sits in a lane. One that cannot be loaded, or was trained behind another
+recipe, is sent back and what sits there stays. What is decided here is kept in SQL first; the part that changed is saved with the
+next checkpoint, which the flow takes at once.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Final, Protocol
+
+import numpy as np
+import structlog
+
+from vedette import config
+from vedette.act import IncidentStore
+from vedette.act.hearing import HearingSettings, tolerated
+from vedette.core.errors import NotFound, Rejected, Tampered, Transient
+from vedette.core.types import Artefact, Decision, Signal, State
+from vedette.deploy import Deployments, Evidence, Side, Standing, next_step
+from vedette.serve.fleet import Fleet, Plan, Seat
+from vedette.serve.side import FIELDS, Tally
+from vedette.serve.tolerance import Tolerance
+
+DAY: Final = 86_400_000_000
+#: How long between two looks at what operators said, microseconds of the stream.
+LISTEN: Final = 10_000_000
+
+log = structlog.get_logger()
+
+
+class Shelf(Protocol):
+    """Where versions come from."""
+
+    def load(self, name: str, version: int) -> Artefact:
+        """A version, verified before anything of it is read."""
+
+
+class Rollouts:
+    """Implements the `turn` of the flow.
+
+    Args:
+        models: what was declared.
+        deployments: where versions stand.
+        shelf: where versions come from.
+        fleet: the lanes.
+        tolerance: what operators got used to.
+        store: the incidents and what was said of them.
+        hearing: how far operators' answers reach.
+        recipe: digest of the stages of this process.
+    """
+
+    def __init__(
+        self,
+        models: Mapping[str, config.Model],
+        deployments: Deployments,
+        shelf: Shelf,
+        fleet: Fleet,
+        tolerance: Tolerance,
+        store: IncidentStore,
+        hearing: HearingSettings,
+        recipe: str,
+        changed: Callable[[str, Artefact | None], None] = lambda _model, _champion: None,
+    ) -> None:
+        self._models = {name: model for name, model in models.items() if model.family == "anomalies"}
+        self._deployments = deployments
+        self._shelf = shelf
+        self._fleet = fleet
+        self._tolerance = tolerance
+        self._store = store
+        self._hearing = hearing
+        self._recipe = recipe
+        self._changed = changed
+        self._artefacts: dict[tuple[str, int], Artefact] = {}
+        self._seated: dict[str, int] = {}
+        self._listened = 0
+
+    def turn(self, at: int) -> bool:
+        """Whether a part was changed at `at`, the time of the last beat, UTC microseconds."""
+        try:
+            heard = self._listen(at)
+            standings = self._deployments.standings()
+            for standing in standings.values():
+                if standing.model in self._models and standing.since <= at:
+                    self._decide(standing, at)
+            seated = self._seat(self._deployments.standings(), at)
+        except Transient as error:
+            log.warning("where the models stand cannot be read now; what sits in the lanes stays", reason=str(error))
+            return False
+        return heard or seated
+
+    def _decide(self, standing: Standing, at: int) -> None:
+        lane = self._fleet.lanes.get(standing.model)
+        if lane is None or lane.other is None or self._seated.get(standing.model) != standing.revision:
+            return
+        own, beside = (lane.beside, lane.own) if standing.stage == "probation" else (lane.own, lane.beside)
+        real, false = self._answers(standing)
+        evidence = Evidence(_side(own), _side(beside), real, false)
+        settings = self._models[standing.model].rollout
+        decision = next_step(standing, evidence, at, settings)
+        if decision is not None:
+            self._carry_out(decision, standing)
+
+    def _carry_out(self, decision: Decision, standing: Standing) -> None:
+        probation = self._models[standing.model].rollout.probation_hours > 0
+        try:
+            self._deployments.decide(decision, standing, probation=probation)
+        except Rejected:
+            log.info("a person was faster than the policy", model=standing.model)
+            return
+        log.info(
+            "a version was moved", model=decision.model, version=decision.version, stage=decision.stage, reason=decision.reason
+        )
+
+    def _seat(self, standings: Mapping[str, Standing], at: int) -> bool:
+        due = {name: each for name, each in standings.items() if name in self._models and each.since <= at}
+        if all(self._seated.get(name) == each.revision for name, each in due.items()):
+            return False
+        plans = []
+        for name, standing in due.items():
+            plan = self._plan(standing, at)
+            if plan is not None:
+                plans.append(plan)
+                self._seated[name] = standing.revision
+            elif name in self._fleet.lanes:
+                plans.append(self._fleet.lanes[name].plan)
+        before = {name: lane.plan for name, lane in self._fleet.lanes.items()}
+        self._fleet.plan(plans, self._learnt)
+        for plan in plans:
+            if plan.model not in before or before[plan.model].champion != plan.champion:
+                self._changed(plan.model, self._artefacts.get((plan.model, plan.champion.version)))
+        return before != {name: lane.plan for name, lane in self._fleet.lanes.items()}
+
+    def _plan(self, standing: Standing, at: int) -> Plan | None:
+        """Who is to sit in the lane; None where a version could not be loaded: then it was sent back."""
+        beside = standing.previous if standing.stage == "probation" else standing.candidate
+        try:
+            champion = self._seat_of(standing.model, standing.champion)
+            other = self._seat_of(standing.model, beside) if standing.stage else None
+        except (Tampered, NotFound, Rejected) as error:
+            stage = "rejected" if standing.candidate else "retired"
+            judged = standing.candidate or standing.champion
+            decision = Decision(at, standing.model, judged, "ROLL_BACK", stage, f"it cannot be served: {error}")
+            self._carry_out(decision, standing)
+            advice = "look at the file it names; `vedette verify` checks all versions, `vedette train` makes a new one"
+            signal = Signal(at, "registry", f"{standing.model}@{judged}", "critical", decision.reason, advice)
+            self._deployments.tell(standing.model, (signal,))
+            return None
+        return Plan(standing.model, champion, other, standing.share if standing.stage == "canary" else 0.0, standing.stage)
+
+    def _seat_of(self, model: str, version: int) -> Seat:
+        if version == 0:
+            return Seat(0, {})
+        artefact = self._artefact(model, version)
+        if artefact.card.recipe != self._recipe:
+            raise Rejected(
+                f"{artefact.card.label} was trained behind the recipe {artefact.card.recipe}, and this process prepares points by "
+                f"{self._recipe}: train it anew, or go back to the settings of `prepare` that it was trained with"
+            )
+        return Seat(version, dict(artefact.card.parameters))
+
+    def _artefact(self, model: str, version: int) -> Artefact:
+        key = (model, version)
+        if key not in self._artefacts:
+            self._artefacts = {
+                known: each for known, each in self._artefacts.items() if known[0] != model or known[1] in self._standing(model)
+            }
+            self._artefacts[key] = self._shelf.load(model, version)
+        return self._artefacts[key]
+
+    def _standing(self, model: str) -> set[int]:
+        standing = self._deployments.standing(model)
+        return {standing.champion, standing.previous, standing.candidate}
+
+    def _learnt(self, model: str, seat: Seat) -> State | None:
+        if seat.version == 0:
+            return None
+        return part(self._artefact(model, seat.version).arrays, "model")
+
+    def _answers(self, standing: Standing) -> tuple[int, int]:
+        """Incidents of the lane since the stage began that operators called real, and false."""
+        incidents, _ = self._store.heard(standing.since)
+        told = [each.verdict for each in incidents if each.started_at >= standing.since]
+        return told.count("real"), told.count("false")
+
+    def _listen(self, at: int) -> bool:
+        if at - self._listened < LISTEN:
+            return False
+        self._listened = at
+        incidents, answers = self._store.heard(at - int(2 * self._hearing.days * DAY))
+        rows = tolerated(incidents, answers, self._hearing)
+        if rows.equals(self._tolerance.rows):
+            return False
+        log.info("what operators said changes what is raised", series=rows.height)
+        self._tolerance.set(rows)
+        return True
+
+
+def part(arrays: State, name: str) -> dict[str, np.ndarray]:
+    """The arrays of one part of an artefact, `NAME/...`, without its name."""
+    return {key.removeprefix(f"{name}/"): array for key, array in arrays.items() if key.startswith(f"{name}/")}
+
+
+def _side(tally: Tally) -> Side:
+    names = ("points", "nulls", "broken", "least", "largest", "alarms", "error", "errors", "seconds")
+    whole = {"points", "nulls", "broken", "alarms", "errors"}
+    values: dict[str, Any] = {
+        name: int(value) if name in whole else float(value) for name, value in zip(names, tally.sums[:FIELDS], strict=True)
+    }
+    return replace(Side(), **values)
