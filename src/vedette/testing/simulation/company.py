@@ -67,6 +67,10 @@ class Simulation:
 
     def definitions(self) -> pl.DataFrame:
         """SERIES: what the hosts export, and a log stream a host, sorted by identity."""
+        return self._definitions
+
+    @cached_property
+    def _definitions(self) -> pl.DataFrame:
         rows = [
             (series_id(name, labels), name, labels, "stream" if name == STREAM else "gauge", _unit(name))
             for service in self.services

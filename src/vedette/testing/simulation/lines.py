@@ -65,12 +65,15 @@ def _kind(
     place = at[which] + order
     # Templates come in halves: the first makes half of the lines, the next a quarter.
     half = np.floor(-np.log2(chance.uniform(f"{name}|text", place))).astype(np.int64) % len(texts)
+    by_text = np.argsort(half, kind="stable")
+    which, place, half = which[by_text], place[by_text], half[by_text]
+    edges = np.searchsorted(half, np.arange(len(texts) + 1))
     host = (chance.bits(f"{name}|host", place) % np.uint64(service.hosts)).astype(np.int64)
     when = at[which] + (chance.uniform(f"{name}|when", place) * step).astype(np.int64)
     late = (chance.uniform(f"{name}|late", place) * 400_000).astype(np.int64) + 5_000
     pace = 1000.0 * service.latency * state.slowness[which]
-    rows = [_texts(text, np.flatnonzero(half == number), place, pace, name, chance) for number, (_, text) in enumerate(texts)]
-    body = pl.concat([each for _, each in rows]).gather(np.argsort(np.concatenate([each for each, _ in rows])))
+    spans = [(text, slice(*edges[number : number + 2])) for number, (_, text) in enumerate(texts)]
+    body = pl.concat([_bodies(text, place[span], pace[span], name, chance) for text, span in spans])
     severity = np.array([grade for grade, _ in texts], np.int32)[half]
     streams = np.array([stream(service, each) for each in service.names])[host]
     marks = pl.Series([{"host.name": each, "service.name": service.name} for each in service.names], dtype=LABELS).gather(host)
@@ -78,58 +81,48 @@ def _kind(
     return pl.DataFrame(dict(zip(LOGS, columns, strict=True))).cast({"at": AT, "observed_at": AT})
 
 
-def _texts(text: str, chosen: Places, place: Places, pace: Floats, name: str, chance: Chance) -> tuple[Places, pl.Series]:
-    """The rows that have this text, and what they say."""
+def _bodies(text: str, place: Places, pace: Floats, name: str, chance: Chance) -> pl.Series:
+    """What the lines with this text say, in one pass."""
+    columns: dict[str, Bits | Floats] = {"pace": pace}
     pieces: list[pl.Expr] = []
     for number, piece in enumerate(_FIELD.split(text)):
         if number % 2:
-            bits = chance.bits(f"{name}|{text}|{number}", place[chosen])
-            pieces.append(pl.lit(FIELDS[piece](bits, pace[chosen]), dtype=pl.String))
+            columns[str(number)] = chance.bits(f"{name}|{text}|{number}", place)
+            pieces.append(FIELDS[piece](pl.col(str(number))))
         elif piece:
             pieces.append(pl.lit(piece))
-    return chosen, pl.select(pl.concat_str(pieces)).to_series()
+    return pl.DataFrame(columns).select(pl.concat_str(pieces)).to_series()
 
 
-def _number(bits: Bits, _: Floats) -> pl.Series:
-    return pl.Series(bits % np.uint64(90_000) + np.uint64(10_000)).cast(pl.String)
+def _below(bits: pl.Expr, count: int) -> pl.Expr:
+    return bits % pl.lit(count, dtype=pl.UInt64)
 
 
-def _few(bits: Bits, _: Floats) -> pl.Series:
-    return pl.Series(bits % np.uint64(8) + np.uint64(1)).cast(pl.String)
-
-
-def _percent(bits: Bits, _: Floats) -> pl.Series:
-    return pl.Series((bits % np.uint64(1000)) / 10.0).cast(pl.String)
-
-
-def _ms(bits: Bits, pace: Floats) -> pl.Series:
+def _milliseconds(bits: pl.Expr) -> pl.Expr:
     # A third of p95 is about the mean of an exponential duration.
-    drawn = -np.log(((bits >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52)
-    return pl.Series((1.0 + pace / 3.0 * drawn).astype(np.int64)).cast(pl.String)
+    drawn = -((_below(bits, 1_000_000).cast(pl.Float64) + 0.5) / 1e6).log()
+    return (1.0 + pl.col("pace") / 3.0 * drawn).cast(pl.Int64).cast(pl.String)
 
 
-def _page(bits: Bits, _: Floats) -> pl.Series:
-    return pl.Series(PAGES, dtype=pl.String).gather((bits % np.uint64(len(PAGES))).astype(np.int64))
+def _hex(bits: pl.Expr) -> pl.Expr:
+    pairs = (_PAIRS.gather(_below(bits // pl.lit(256**place, dtype=pl.UInt64), 256)) for place in range(4))
+    return pl.concat_str(list(pairs))
 
 
-def _hex(bits: Bits, _: Floats) -> pl.Series:
-    digits = pl.Series([f"{byte:02x}" for byte in range(256)], dtype=pl.String)
-    pairs = (digits.gather(((bits >> np.uint64(8 * place)) & np.uint64(255)).astype(np.int64)) for place in range(4))
-    return pl.select(pl.concat_str([pl.lit(pair) for pair in pairs])).to_series()
+def _address(bits: pl.Expr) -> pl.Expr:
+    return pl.format("10.0.{}.{}", _below(bits // pl.lit(2**32, dtype=pl.UInt64), 8), _below(bits, 250) + 2)
 
 
-def _address(bits: Bits, _: Floats) -> pl.Series:
-    last = pl.Series(bits % np.uint64(250) + np.uint64(2)).cast(pl.String)
-    subnet = pl.Series((bits >> np.uint64(32)) % np.uint64(8)).cast(pl.String)
-    return pl.select(pl.concat_str([pl.lit("10.0."), pl.lit(subnet), pl.lit("."), pl.lit(last)])).to_series()
-
-
-FIELDS: Final[Mapping[str, Callable[[Bits, Floats], pl.Series]]] = {
-    "number": _number,
-    "few": _few,
-    "percent": _percent,
-    "ms": _ms,
-    "page": _page,
+_PAGES: Final = pl.lit(pl.Series(PAGES, dtype=pl.String))
+_PAIRS: Final = pl.lit(pl.Series([f"{byte:02x}" for byte in range(256)], dtype=pl.String))
+#: Field of a text -> how its 64 bits are written.
+FIELDS: Final[Mapping[str, Callable[[pl.Expr], pl.Expr]]] = {
+    "number": lambda bits: (_below(bits, 90_000) + 10_000).cast(pl.String),
+    "few": lambda bits: (_below(bits, 8) + 1).cast(pl.String),
+    "percent": lambda bits: pl.format("{}.{}", _below(bits, 100), _below(bits // pl.lit(128, dtype=pl.UInt64), 10)),
+    "port": lambda bits: (_below(bits, 64_000) + 1024).cast(pl.String),
+    "ms": _milliseconds,
+    "page": lambda bits: _PAGES.gather(_below(bits, len(PAGES))),
     "hex": _hex,
     "address": _address,
 }

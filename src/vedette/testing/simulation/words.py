@@ -18,7 +18,7 @@ ROUTINE: Final[Mapping[str, tuple[tuple[int, str], ...]]] = {
         (13, "order {number} put back, attempt {few}"),
     ),
     "database": (
-        (9, "connection received: host={address} port={number}"),
+        (9, "connection received: host={address} port={port}"),
         (9, "checkpoint complete: wrote {number} buffers ({percent} %) in {ms} ms"),
         (9, "duration: {ms} ms statement {hex}"),
         (5, "automatic vacuum of table {page}: {number} rows removed"),
