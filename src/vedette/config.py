@@ -26,10 +26,13 @@ from vedette.deploy import RolloutSettings
 from vedette.lake import LakeSettings
 from vedette.log import LogSettings
 from vedette.models import DetectorSettings
+from vedette.monitor.settings import MonitorSettings
 from vedette.prepare import PrepareSettings
+from vedette.registry.settings import RegistrySettings
 from vedette.retrain import RetrainSettings
 from vedette.security import RedactionSettings, secret
-from vedette.train import TrainSettings
+from vedette.train.settings import TrainSettings
+from vedette.validate.gates import Gate
 
 ALWAYS_ON = ("remote_write", "otlp", "alertmanager", "events")
 
@@ -161,6 +164,8 @@ class Outbound(Settings):
 class Model(TrainSettings):
     """A model and its life: what it learns from, what it must reach, how it comes to speak, and when it is trained anew."""
 
+    gates: tuple[Gate, ...] = ()
+    monitor: MonitorSettings = MonitorSettings()
     rollout: RolloutSettings = RolloutSettings()
     retrain: RetrainSettings = RetrainSettings()
 
@@ -184,6 +189,7 @@ class Config(Settings):
     hearing: HearingSettings = HearingSettings()
     receivers: tuple[Receiver, ...] = ()
     models: Mapping[Name, Model] = {}
+    registry: RegistrySettings = RegistrySettings()
     flow: FlowSettings = FlowSettings()
 
     @field_validator("models")

@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
-import numpy as np
 import structlog
 
 from vedette import config
 from vedette.act import IncidentStore
 from vedette.act.hearing import HearingSettings, tolerated
+from vedette.app.arrays import part
 from vedette.core.errors import NotFound, Rejected, Tampered, Transient
 from vedette.core.types import Artefact, Decision, Signal, State
 from vedette.deploy import Deployments, Evidence, Side, Standing, next_step
@@ -194,11 +194,6 @@ class Rollouts:
         log.info("what operators said changes what is raised", series=rows.height)
         self._tolerance.set(rows)
         return True
-
-
-def part(arrays: State, name: str) -> dict[str, np.ndarray]:
-    """The arrays of one part of an artefact, `NAME/...`, without its name."""
-    return {key.removeprefix(f"{name}/"): array for key, array in arrays.items() if key.startswith(f"{name}/")}
 
 
 def _side(tally: Tally) -> Side:

@@ -108,7 +108,9 @@ def times(one: pl.Series, other: pl.Series) -> Compared:
     keys = [each.dt.hour() if hourly else each.dt.weekday() for each in (one, other)]
     names, counts = _counts(*(key.cast(pl.String).str.zfill(2) for key in keys))
     order = np.argsort(names)
-    return _chi("time", f"chi-squared of the {'hour' if hourly else 'weekday'}", [names[i] for i in order], counts[:, order], 0.0, ())
+    return _chi(
+        "time", f"chi-squared of the {'hour' if hourly else 'weekday'}", [names[i] for i in order], counts[:, order], 0.0, ()
+    )
 
 
 def text(one: pl.Series, other: pl.Series) -> Compared:

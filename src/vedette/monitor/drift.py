@@ -296,4 +296,3 @@ def times(golden: Array, live: Array, spread: Array) -> Array:
     one, other = np.maximum(np.abs(golden), least), np.maximum(np.abs(live), least)
     same = np.maximum(one, other) / np.minimum(one, other)
     return np.where(golden * live >= 0.0, same, 1.0 + np.abs(live - golden) / one)
-

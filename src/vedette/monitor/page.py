@@ -41,7 +41,11 @@ def page(frame: pl.DataFrame, title: str = "Drift") -> str:
 
 
 def _row(row: Mapping[str, Any]) -> str:
-    missing = "" if row["current_missing"] is None else f"{row['current_missing']:.1%}<br><small>was {row['reference_missing']:.1%}</small>"
+    missing = (
+        ""
+        if row["current_missing"] is None
+        else f"{row['current_missing']:.1%}<br><small>was {row['reference_missing']:.1%}</small>"
+    )
     outside = "" if row["outside"] is None else f"{row['outside']:.1%}"
     numbers = (_number(row["effect"], ".3f"), _number(row["adjusted_p"], ".2g"), _number(row["psi"], ".3f"), missing, outside)
     return (

@@ -118,7 +118,9 @@ class QualityMonitor:
 
     def _changed(self, rows: pl.DataFrame, had: Array, at: int) -> Signal:
         shown = zip(rows.head(3).iter_rows(named=True), had, strict=False)
-        words = ", ".join(f"{row['name']} was a {SERIES_KINDS[was]}, is a {row['kind']} in '{row['unit'] or ''}'" for row, was in shown)
+        words = ", ".join(
+            f"{row['name']} was a {SERIES_KINDS[was]}, is a {row['kind']} in '{row['unit'] or ''}'" for row, was in shown
+        )
         reason = f"{rows.height} series are defined otherwise than before: {words}"
         advice = "Find out who changed the sender. Numbers of another kind or unit need a model trained on them."
         return Signal(at, "schema", self.subject, "critical", reason, advice)
@@ -165,12 +167,21 @@ class QualityMonitor:
             f"{int(stale.sum())} of {len(stale)} series ({stale.mean():.0%}) sent nothing for {self.settings.stale_intervals:g} of their usual "
             f"intervals; longest silent: {names}"
         )
-        return Signal(at, "freshness", self.subject, "critical", reason, "Look at the source and its collector before you look at the model.")
+        return Signal(
+            at, "freshness", self.subject, "critical", reason, "Look at the source and its collector before you look at the model."
+        )
 
     def _holes(self, missing: float, at: int) -> Signal:
         broken = self._counts[1].sum() / max(self._counts[0].sum(), 1.0)
         reason = f"{missing:.0%} of the points expected in the last hour are missing or no number ({broken:.1%} of those that came are no number)"
-        return Signal(at, "missing", self.subject, "warning", reason, "Look for a sender that samples more slowly, or drops what it cannot send.")
+        return Signal(
+            at,
+            "missing",
+            self.subject,
+            "warning",
+            reason,
+            "Look for a sender that samples more slowly, or drops what it cannot send.",
+        )
 
     def _far(self, out: Array, at: int) -> Signal:
         worst = self.golden.ids[np.argmax(self._counts[2])]
@@ -178,9 +189,13 @@ class QualityMonitor:
             f"{int(out.sum())} of {len(out)} series ({out.mean():.0%}) have values more than {self.settings.range_factor:g} golden ranges beyond "
             f"what training held; most often series {worst}"
         )
-        return Signal(at, "range", self.subject, "warning", reason, "Look for a changed unit or a counter that was reset; else retrain.")
+        return Signal(
+            at, "range", self.subject, "warning", reason, "Look for a changed unit or a counter that was reset; else retrain."
+        )
 
     def _number(self, live: int, at: int) -> Signal:
-        reason = f"{live} series in the last day, {len(self.golden.ids)} in training ({live / len(self.golden.ids):.2f} times as many)"
+        reason = (
+            f"{live} series in the last day, {len(self.golden.ids)} in training ({live / len(self.golden.ids):.2f} times as many)"
+        )
         advice = "Look for a label that takes many values, or a source that is gone. If the systems grew, retrain."
         return Signal(at, "cardinality", self.subject, "warning", reason, advice)

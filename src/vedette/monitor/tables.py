@@ -94,7 +94,9 @@ def drift(reference: Table, current: Table, *, seed: int = 0) -> pl.DataFrame:
     gone, new = [name for name in had if name not in has], [name for name in has if name not in had]
     pairs = _renamed(one, other, gone, new, draws)
     for name in gone:
-        words = f"the column is gone; '{pairs[name]}' is new and looks the same: renamed?" if name in pairs else "the column is gone"
+        words = (
+            f"the column is gone; '{pairs[name]}' is new and looks the same: renamed?" if name in pairs else "the column is gone"
+        )
         found[name] = Row(name, _kind(had[name]), Compared(), (None, None), (words,), lost=True)
     for name in new:
         found[name] = Row(name, _kind(has[name]), Compared(), (None, None), ("the column is new",), lost=True)
@@ -124,7 +126,13 @@ def _column(values: pl.Series, ordered: pl.Series | None, dtype: pl.DataType, dr
         return Column(values.name, _kind(dtype), dtype, len(values), missing, values=values)
     numbers = ordered.head(len(ordered) - missing).to_numpy()
     return Column(
-        values.name, "number", dtype, len(values), missing, numbers=numbers, sample=values.gather(draw).to_numpy().astype(np.float64)
+        values.name,
+        "number",
+        dtype,
+        len(values),
+        missing,
+        numbers=numbers,
+        sample=values.gather(draw).to_numpy().astype(np.float64),
     )
 
 
@@ -199,7 +207,15 @@ def _holes(had: float, has: float, rows: tuple[int, int], family: int) -> bool:
 def _joint(samples: dict[str, tuple[Array, Array]], seed: int) -> tuple[object, ...]:
     name = "largest change of dependence"
     if len(samples) < 2:
-        return JOINT, "number", *[None] * 5, False, *[None] * 4, "fewer than two number columns: nothing depends on another", *[[]] * 3
+        return (
+            JOINT,
+            "number",
+            *[None] * 5,
+            False,
+            *[None] * 4,
+            "fewer than two number columns: nothing depends on another",
+            *[[]] * 3,
+        )
     told = joint.compare(samples, seed)
     moved = told.p < ALPHA and told.effect >= EFFECT
     words = told.why if moved else "the number columns depend on each other as before"

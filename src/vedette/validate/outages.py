@@ -102,7 +102,7 @@ def made_up(
 
 
 def caught(verdicts: pl.DataFrame, windows: pl.DataFrame) -> pl.DataFrame:
-    """Which outages were: `outage, start, series, odd, caught`. One is caught where two of its series, or its only one, were odd in it."""
+    """Which outages were: `outage, start, series, odd, caught`; two odd series are enough, or the only one."""
     if windows.is_empty():
         return pl.DataFrame(
             schema={"outage": pl.String, "start": pl.Int64, "series": pl.UInt32, "odd": pl.UInt32, "caught": pl.Boolean}

@@ -106,7 +106,7 @@ class Family(Protocol):
     def search(self, dataset: Dataset, cuts: Cuts, model: config.Model, folder: Path, look: Callable[..., Found]) -> Found:
         """Lay out the data in `folder` and `look` for better parameters with an objective over it."""
 
-    def fit(self, dataset: Dataset, parameters: Parameters, model: config.Model) -> State:
+    def fit(self, dataset: Dataset, parameters: Parameters, model: config.Model, rival: Rival | None) -> State:
         """The arrays of a version, from every row that may be learnt."""
 
     def judge(

@@ -13,6 +13,7 @@ import polars as pl
 
 from vedette import config
 from vedette.app import ground as grounds
+from vedette.app.arrays import part, whole
 from vedette.app.families import Ground, Judged, Material, Parameters, Rival, Tell
 from vedette.app.ownership import owns
 from vedette.app.replaying import replayed
@@ -20,7 +21,8 @@ from vedette.core.catalogue import Catalogue
 from vedette.core.frames import POINTS, SERIES, from_rows
 from vedette.core.types import Finding, State
 from vedette.models import Envelope
-from vedette.monitor import Golden
+from vedette.monitor.drift import times
+from vedette.monitor.golden import Golden
 from vedette.train import Cuts, Dataset, Found, Range, Space, inside, merged, without
 from vedette.validate import events, injection, intervals, outages
 
@@ -32,6 +34,8 @@ ENOUGH: Final = 3
 #: A group of fewer made-up events says nothing by itself.
 GROUP_LEAST: Final = 8
 WEEK: Final = 7 * 86_400_000_000
+#: The share of the series that may be beyond the cap: one disk that fills up must not end all learning.
+TOLERATED: Final = 0.05
 
 
 class Anomalies:
@@ -83,14 +87,14 @@ class Anomalies:
         task = Task(str(folder), cuts.validation[0], model.miss_cost, model.most_alarms)
         return look(partial(objective, task), self.space(model), self.usual(model))
 
-    def fit(self, dataset: Dataset, parameters: Parameters, model: config.Model) -> State:  # noqa: ARG002 -- the port's
+    def fit(self, dataset: Dataset, parameters: Parameters, model: config.Model, rival: Rival | None) -> State:  # noqa: ARG002 -- the port's
         """The memory of the detector after every point that may be learnt, and the baseline that it is held against."""
         rows = dataset.clean().select(*KEPT)
         detector = Envelope(**parameters)
         detector.score(rows, 0)
-        golden = Golden.of(rows)
-        arrays = {f"model/{name}": np.ascontiguousarray(array) for name, array in detector.state().items()}
-        return arrays | {f"golden/{name}": np.ascontiguousarray(array) for name, array in golden.state().items()}
+        profile = Golden.of(rows)
+        golden = profile.inherit(Golden.of_state(part(rival.arrays, "golden"))) if rival else profile
+        return whole("model", detector.state()) | whole("profile", profile.state()) | whole("golden", golden.state())
 
     def judge(
         self, dataset: Dataset, cuts: Cuts, parameters: Parameters, material: Material, ground: Ground, rival: Rival | None
@@ -101,7 +105,7 @@ class Anomalies:
         other = _sit(exam, rival.parameters, ground) if rival else None
         findings = [outages.must_catch(own.past), _finite(own.verdicts), _prefix(exam, parameters)]
         if rival:
-            findings.append(_golden(dataset, rival))
+            findings.append(_golden(dataset, rival, ground.model.monitor.cap))
         caught = f"{exam.windows.height} {'labelled' if exam.labelled else 'made-up'} events"
         basis = (
             f"{exam.plain.height:,} points of {exam.plain['series'].n_unique():,} series in the holdout, {caught}, "
@@ -208,7 +212,8 @@ def _sit(exam: Exam, parameters: Parameters, ground: Ground) -> Sat:
     by_group = {name: each for name, each in found.by(exam.groups).items() if each.found + each.missed >= GROUP_LEAST}
     total, calm = found.total, quiet.total
     raised = replayed(plain, exam.catalogue, ground.declared.act)
-    weeks = (exam.plain["at"].dt.timestamp("us").max() - exam.plain["at"].dt.timestamp("us").min()) / WEEK  # type: ignore[operator]
+    at = exam.plain["at"].dt.timestamp("us").to_numpy()
+    weeks = float(at.max() - at.min()) / WEEK if len(at) else 0.0
     metrics = total.metrics() | {
         "false_alarms_per_series_week": calm.false_alarms_per_series_week,
         "event_f1_weighted": total.weighted(cost_of_miss=ground.model.miss_cost),
@@ -220,10 +225,10 @@ def _sit(exam: Exam, parameters: Parameters, ground: Ground) -> Sat:
         "incidents_per_week": len(raised) / max(weeks, 1e-9),
     }
     rate = calm.false_alarms_interval
-    told = {"false_alarms_per_series_week": (rate.low, rate.high)}
+    told = {"false_alarms_per_series_week": (rate[0], rate[1])}
     if total.found + total.missed:
         share = intervals.wilson(total.found, total.found + total.missed)
-        told["event_recall"] = (share.low, share.high)
+        told["event_recall"] = (share[0], share[1])
     return Sat(metrics, told, plain, past, made, _table(found, by_group), _charts(plain, exam, found))
 
 
@@ -313,12 +318,27 @@ def _prefix(exam: Exam, parameters: Parameters) -> Finding:
     return Finding("causal", same, "it is" if same else "it is not", "a prefix has the same scores", why)
 
 
-def _golden(dataset: Dataset, rival: Rival) -> Finding:
-    """How far what is learnt now is from the champion's baseline; beyond the cap only a person may let it in."""
-    from vedette.app.deployment import part
-
-    return grounds_golden(Golden.of_state(part(rival.arrays, "golden")), dataset.clean().select(*KEPT))
-
-
-def grounds_golden(golden: Golden, rows: pl.DataFrame) -> Finding:  # filled in with the monitors' room
-    raise NotImplementedError
+def _golden(dataset: Dataset, rival: Rival, cap: float) -> Finding:
+    """How far what is learnt now is from the baseline that travels with the champion; beyond the cap only a person lets it in."""
+    golden = Golden.of_state(part(rival.arrays, "golden"))
+    rows = dataset.clean().select(*KEPT)
+    recent = rows.filter(pl.col("at") > rows["at"].max() - pl.duration(days=7))
+    levels = recent.filter(pl.col("value").is_finite()).group_by("series").agg(pl.col("value").mean()).sort("series")
+    place = np.searchsorted(golden.ids, levels["series"].to_numpy())
+    known = np.isin(levels["series"].to_numpy(), golden.ids)
+    place, live = place[known], levels["value"].to_numpy()[known]
+    growth = times(golden.level[place], live, golden.scale[place])
+    beyond = np.flatnonzero(growth > cap)
+    allowed = max(1, int(TOLERATED * len(growth)))
+    measured = f"{len(beyond)} of {len(growth)} series beyond {cap:g} times their golden level"
+    if len(beyond) <= allowed:
+        return Finding(
+            "golden_baseline", True, measured, f"at most {allowed}", "What it learnt is near what people know as normal."
+        )  # noqa: FBT003
+    worst = beyond[np.argmax(growth[beyond])]
+    name = levels["series"].to_numpy()[known][worst]
+    why = (
+        f"Its data holds a level that lasts and is not the known one, such as an outage that nobody marked: series {name} is at "
+        f"{growth[worst]:.1f} times its golden level. Mark the time with `vedette outage add`, or raise the cap if it is right."
+    )
+    return Finding("golden_baseline", passed, measured, f"at most {allowed}", why)

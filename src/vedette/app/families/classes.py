@@ -1,0 +1,171 @@
+"""Event classes: what a ticket or an alert is about, which alerts matter, who should have them; learnt from those that are labelled."""
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+
+from vedette import config
+from vedette.app import ground as grounds
+from vedette.app.arrays import part, whole
+from vedette.app.families import Ground, Judged, Material, Parameters, Rival, Tell
+from vedette.core import digest
+from vedette.core.errors import Rejected
+from vedette.core.types import Finding, State
+from vedette.models.classes import Classifier
+from vedette.models.classes.groups import twins
+from vedette.train import SPANS, Choice, Cuts, Dataset, Found, Range, Space
+from vedette.validate.classes import class_metrics
+
+#: Labelled events without which nothing can be learnt.
+LEAST: Final = 50
+FEATURE: Final = "feature:"
+DAY: Final = 86_400_000_000
+
+
+class Classes:
+    """Implements `Family`."""
+
+    name = "classes"
+    kind = "classifier"
+
+    def material(self, ground: Ground, tell: Tell) -> Material:
+        """Labelled events of the declared kind, each with its text and features; twins of each other have the same `series`."""
+        model = ground.model
+        at = pl.col("at").dt.timestamp("us")
+        end = ground.until if ground.until is not None else 1 << 62
+        events = grounds.events_of(ground.lake, model.events, 0, end)
+        last = int(events.select(at.max()).item() or 0)
+        events = events.filter(at > last - model.window_days * DAY)
+        tell(f"{events.height:,} events of kind {model.events} are read")
+        rows = read(events, model).with_columns(
+            label=pl.Series([dict(each or {}).get(model.label) for each in events["labels"].to_list()], dtype=pl.String),
+            source=events["source"],
+            at=events["at"],
+        )
+        rows = rows.filter(pl.col("label").is_not_null())
+        if rows.height < LEAST:
+            raise Rejected(
+                f"{rows.height} events of kind '{model.events}' have a label '{model.label}'; {LEAST} are the least to learn from. "
+                "Import labelled ones with: vedette import FILE --column events=KIND text=COLUMN labels=COLUMN"
+            )
+        rows = rows.with_columns(series=pl.Series(twins(rows["text"]))).sort("at", maintain_order=True)
+        return Material(rows, pl.DataFrame(schema=SPANS), {}, recipe_of(model), {})
+
+    def usual(self, model: config.Model) -> Parameters:
+        """Words and pairs of them."""
+        shipped = Classifier()
+        return {"words": shipped.words, "inverse_regularisation": shipped.inverse_regularisation, "seed": model.search.seed}
+
+    def space(self, model: config.Model) -> Space:  # noqa: ARG002 -- the same for every model
+        """How long runs of words are, and how closely the events are followed."""
+        return {"words": Choice((1, 2)), "inverse_regularisation": Range(0.1, 10.0, log=True)}
+
+    def search(self, dataset: Dataset, cuts: Cuts, model: config.Model, folder: Path, look: Callable[..., Found]) -> Found:
+        """Macro-F1 on the validation part, without twins on both sides."""
+        folder.mkdir(parents=True, exist_ok=True)
+        shown = cuts.part(dataset.rows, "validation")
+        apart(cuts.part(dataset.rows, "train"), shown).write_parquet(folder / "train.parquet")
+        shown.write_parquet(folder / "validation.parquet")
+        objective = _Objective(str(folder))
+        return look(objective, self.space(model), self.usual(model))
+
+    def fit(self, dataset: Dataset, parameters: Parameters, model: config.Model, rival: Rival | None) -> State:  # noqa: ARG002
+        """The classifier from all labelled events."""
+        return whole("model", _fitted(dataset.rows, parameters).state())
+
+    def judge(
+        self,
+        dataset: Dataset,
+        cuts: Cuts,
+        parameters: Parameters,
+        material: Material,  # noqa: ARG002 -- the port's
+        ground: Ground,  # noqa: ARG002
+        rival: Rival | None,
+    ) -> Judged:
+        """Fitted on what comes before the holdout, without twins of it, and asked for the holdout."""
+        holdout = cuts.part(dataset.rows, "holdout")
+        before = apart(cuts.part(dataset.rows, "seen"), holdout)
+        own = _measured(_fitted(before, parameters), holdout)
+        champion = _measured(_fitted(before, rival.parameters), holdout) if rival else None
+        groups = holdout.group_by("label").agg(events=pl.len()).sort("label")
+        basis = f"{holdout.height:,} labelled events of {groups.height} classes in the holdout, {before.height:,} before it, no twins"
+        unseen = sorted(set(holdout["label"].unique()) - set(before["label"].unique()))
+        finding = Finding(
+            "classes_seen", not unseen, f"{len(unseen)} classes only in the holdout", "none",
+            f"Never seen before the holdout: {', '.join(unseen[:5])}." if unseen else "Every class was seen before it was asked for.",
+        )  # fmt: skip
+        return Judged(own, champion, findings=(finding,), groups=groups, basis=basis)
+
+
+class _Objective:
+    """Macro-F1 of parameters on the laid-out parts; plain values, since it may be asked in another process."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+
+    def __call__(self, question: tuple[Parameters, float]) -> float:
+        parameters, share = question
+        train = pl.read_parquet(Path(self._folder) / "train.parquet")
+        shown = pl.read_parquet(Path(self._folder) / "validation.parquet")
+        if share < 1.0:
+            train = train.tail(max(int(share * train.height), LEAST))
+        try:
+            value = _measured(_fitted(train, parameters), shown)["macro_f1"]
+        except Rejected:
+            return -1.0
+        return value if math.isfinite(value) else -1.0
+
+
+def read(events: pl.DataFrame, model: config.Model) -> pl.DataFrame:
+    """What a classifier looks at in EVENTS: `text` and a column a feature; the same live and in training."""
+    labels = [dict(each or {}) for each in events["labels"].to_list()]
+    annotations = [dict(each or {}) for each in events["annotations"].to_list()]
+
+    def column(name: str) -> list[str | None]:
+        kind, _, key = name.partition(":")
+        if not key:
+            return events[kind].cast(pl.String).to_list() if kind in events.columns else [each.get(kind) for each in labels]
+        return [each.get(key) for each in (labels if kind == "label" else annotations)]
+
+    texts = [" ".join(filter(None, each)) for each in zip(*(column(name) for name in model.text), strict=True)]
+    features = {f"{FEATURE}{name}": pl.Series([each.get(name) for each in labels], dtype=pl.String) for name in model.features}
+    return pl.DataFrame({"text": pl.Series(texts, dtype=pl.String), **features})
+
+
+def recipe_of(model: config.Model) -> str:
+    """The digest of how events become what a classifier looks at."""
+    return digest.of_values({"text": list(model.text), "features": list(model.features), "events": model.events, "version": 1})
+
+
+def features_of(rows: pl.DataFrame) -> pl.DataFrame | None:
+    """The feature columns, or None where there are none."""
+    names = [name for name in rows.columns if name.startswith(FEATURE)]
+    return rows.select(names) if names else None
+
+
+def apart(train: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
+    """The rows of `train` that have no twin in `held`."""
+    return train.filter(~pl.col("series").is_in(held["series"].unique().implode()))
+
+
+def loaded(arrays: State, parameters: Mapping[str, Any]) -> Classifier:
+    """The classifier of an artefact."""
+    made = Classifier(**parameters)
+    made.load(part(arrays, "model"))
+    return made
+
+
+def _fitted(rows: pl.DataFrame, parameters: Parameters) -> Classifier:
+    made = Classifier(**parameters)
+    made.fit(rows["text"], rows["label"], features_of(rows))
+    return made
+
+
+def _measured(model: Classifier, rows: pl.DataFrame) -> dict[str, float]:
+    said = model.predict(rows["text"], features_of(rows))
+    found = class_metrics(rows["label"], said["label"], said["probability"])
+    return {**found, "null_share": said["label"].null_count() / max(rows.height, 1), "events": float(np.int64(rows.height))}
