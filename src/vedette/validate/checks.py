@@ -17,7 +17,7 @@ from vedette.validate.vocabulary import written
 
 Scorer = Callable[[pl.DataFrame], pl.DataFrame]
 SCORE: Final = "anomaly_score"
-#: Events that a group, or outages that a kind, must have before its share says anything.
+#: Events that a group must have before its share says anything.
 ENOUGH: Final = 5
 
 
@@ -122,12 +122,12 @@ def latency(microseconds: float, champion: float | None, most: float = 5.0) -> F
     )
 
 
-def must_catch(events: pl.DataFrame, floor: float = 0.7) -> Finding:
+def must_catch(events: pl.DataFrame, floor: float = 0.5) -> Finding:
     """Of every kind of outage on the list, at least the share `floor` is caught; the kinds that are not are named.
 
     Args:
         events: `kind` and `delay` (null: missed) a row an outage, as in `Outcomes.events`.
-        floor: the share; where a kind has fewer than five, one less than it asks for is enough but never none.
+        floor: the share; at least one of each kind.
 
     >>> events = pl.DataFrame({"kind": ["plateau", "spike"], "delay": [None, 2]})
     >>> must_catch(events).why
@@ -194,7 +194,7 @@ def source_share(rows: Mapping[str, int], cap: float = 0.05) -> Finding:
 
 
 def baseline(points: pl.DataFrame) -> pl.DataFrame:
-    """What is usual of each series: `series, level` (median), `spread` (median distance from it); of a good training set, golden."""
+    """What is usual of each series: `series, level` (median), `spread` (median distance from it)."""
     level = pl.col("value").median()
     rows = points.drop_nulls("value").filter(pl.col("value").is_finite())
     return (
@@ -205,10 +205,10 @@ def baseline(points: pl.DataFrame) -> pl.DataFrame:
 def within_baseline(now: pl.DataFrame, golden: pl.DataFrame, cap: float = 1.5, tolerated: float = 0.01) -> Finding:
     """What is to be learnt has not crept away from the golden baseline, however slowly.
 
-    A series has drifted where its level, or its spread, is more than `cap` times the golden one, or less than one `cap`-th of it. Both
-    are measured on top of a golden spread, so that a level near zero does not make much of little. A share of the series may have
-    drifted; of few series none may. Only a person raises the cap. Both frames are of `baseline`; series that only one of them knows
-    are not compared.
+    A series has drifted where its level, or its spread, is over `cap` times the golden one, or under a `cap`-th of it.
+    Both are measured on top of a golden spread, so that a level near zero does not make much of little. Of many series the share
+    `tolerated` may have drifted, of few none. Only a person raises the cap. Both frames are of `baseline`, the golden one of a good
+    training set; series that only one of them knows are not compared.
     """
     both = golden.join(now, on="series", suffix="_now")
     floor = pl.col("spread") + 1e-9 + 1e-6 * pl.col("level").abs()
@@ -232,7 +232,7 @@ def within_baseline(now: pl.DataFrame, golden: pl.DataFrame, cap: float = 1.5, t
 
 
 def _least(of: int, floor: float) -> int:
-    return max(1, math.ceil(floor * of - 1e-9) - (of < ENOUGH))
+    return max(1, math.ceil(floor * of - 1e-9))
 
 
 def _half(ratio: float) -> str:

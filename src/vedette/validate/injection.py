@@ -114,6 +114,9 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
     }
 )
 
+#: The kinds that no detector of single series may miss; the others are judged against the champion only.
+MUST_CATCH: Final = ("spike", "dip", "level_shift", "variance_change")
+
 
 def inject(
     points: pl.DataFrame, rng: np.random.Generator, kinds: Sequence[str] = tuple(KINDS), per_series: int = 3
