@@ -40,7 +40,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """What a comparison found; no statistic where there was nothing to compare. `shares` are those of `bins`, one for each table."""
+    """What a comparison found; no statistic where there was nothing to compare. `shares` of `bins` are one row a table."""
 
     kind: Literal["number", "category", "text", "time"] | None = None
     name: str = ""
@@ -108,7 +108,9 @@ def times(one: pl.Series, other: pl.Series) -> Compared:
     keys = [each.dt.hour() if hourly else each.dt.weekday() for each in (one, other)]
     names, counts = _counts(*(key.cast(pl.String).str.zfill(2) for key in keys))
     order = np.argsort(names)
-    return _chi("time", f"chi-squared of the {'hour' if hourly else 'weekday'}", [names[i] for i in order], counts[:, order], 0.0, ())
+    return _chi(
+        "time", f"chi-squared of the {'hour' if hourly else 'weekday'}", [names[i] for i in order], counts[:, order], 0.0, ()
+    )
 
 
 def text(one: pl.Series, other: pl.Series) -> Compared:
@@ -123,7 +125,7 @@ def text(one: pl.Series, other: pl.Series) -> Compared:
         known.append(words)
     if min(len(words) for words in known) == 0:
         return categories(one, other)
-    outside = float((~known[1].is_in(known[0].unique().implode())).mean() or 0.0)
+    outside = float((~known[1].is_in(known[0].unique().implode())).to_numpy().mean())
     why = (f"{outside:.0%} of words are new",) if outside >= 0.1 else ()
     told = _chi("text", "chi-squared of words", [], counts, outside, why)
     bins, shares = _bars(*(np.sort(each.str.len_chars().to_numpy().astype(np.float64)) for each in (one, other)))
