@@ -40,7 +40,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """What a comparison found; no statistic where there was nothing to compare. `shares` are those of `bins`, one for each table."""
+    """What a comparison found; no statistic where there was nothing to compare. `shares` of `bins` are one row a table."""
 
     kind: Literal["number", "category", "text", "time"] | None = None
     name: str = ""
@@ -125,7 +125,7 @@ def text(one: pl.Series, other: pl.Series) -> Compared:
         known.append(words)
     if min(len(words) for words in known) == 0:
         return categories(one, other)
-    outside = float((~known[1].is_in(known[0].unique().implode())).mean() or 0.0)
+    outside = float((~known[1].is_in(known[0].unique().implode())).to_numpy().mean())
     why = (f"{outside:.0%} of words are new",) if outside >= 0.1 else ()
     told = _chi("text", "chi-squared of words", [], counts, outside, why)
     bins, shares = _bars(*(np.sort(each.str.len_chars().to_numpy().astype(np.float64)) for each in (one, other)))

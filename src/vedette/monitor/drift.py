@@ -118,7 +118,7 @@ class DriftMonitor:
         return self._measured
 
     def effects(self) -> pl.DataFrame:
-        """A row a series: `series, effect_day, effect_week` (golden spreads), `growth` (times golden), `p` (adjusted), `drifted`."""
+        """A row a series: `series, effect_day, effect_week` (golden spreads), `growth` (times golden), adjusted `p`, `drifted`."""
         told = self.measured()
         answer = {
             "series": self.golden.ids,
@@ -130,7 +130,7 @@ class DriftMonitor:
         return pl.DataFrame(answer).fill_nan(None).with_columns(drifted=pl.Series(told.drifted))
 
     def gauges(self) -> dict[str, float]:
-        """Plain numbers by kind: share of drifted series, times the usual of all moves together, times golden of the furthest series."""
+        """Plain numbers: share of drifted series, all moves together over the usual, times golden of the furthest series."""
         told = self.measured()
         return {"drift": told.share, "joint": told.joint_ratio, "cap": float(told.growth.max(initial=1.0))}
 
@@ -249,8 +249,8 @@ class DriftMonitor:
     def _share(self, told: Measured, at: int) -> Signal:
         severity: Severity = "critical" if told.share >= min(3.0 * self.settings.share, 1.0) else "warning"
         reason = (
-            f"{int(told.drifted.sum())} of {told.known} series ({told.share:.0%}) moved by {self.settings.effect:g} golden spreads or "
-            f"more against the same hours of the week in training (false discovery rate {self.settings.alpha:g}); "
+            f"{int(told.drifted.sum())} of {told.known} series ({told.share:.0%}) moved by {self.settings.effect:g} golden spreads "
+            f"or more against the same hours of the week in training (false discovery rate {self.settings.alpha:g}); "
             f"furthest: {self._furthest(told)}"
         )
         advice = "Look whether the systems changed on purpose. If so, retrain on data after the change; if not, look for the cause."
@@ -273,8 +273,8 @@ class DriftMonitor:
         worst = int(np.argmax(np.where(told.beyond, told.growth, 0.0)))
         day, week = told.day.effect[worst], told.week.effect[worst]
         reason = (
-            f"{int(told.beyond.sum())} of {told.known} series near or beyond the cap of {self.settings.cap:g} times golden; furthest: series "
-            f"{self.golden.ids[worst]} at {told.growth[worst]:.2f} times its golden level of {self.golden.level[worst]:.4g} "
+            f"{int(told.beyond.sum())} of {told.known} series near or beyond the cap of {self.settings.cap:g} times "
+            f"golden; furthest: series {self.golden.ids[worst]} at {told.growth[worst]:.2f} times its golden level of {self.golden.level[worst]:.4g} "
             f"({day:+.1f} golden spreads over a day, {week:+.1f} over a week)"
         )
         advice = "Do not let a model learn this by itself. Find out where the level goes; if it is right, a person raises the cap."

@@ -33,7 +33,7 @@ class Golden:
     Attributes:
         ids: identities, sorted.
         level, scale: mean and root mean square spread of all hours.
-        mean, spread, count: (n, 168) by hour of the week from Monday 00:00 UTC; `spread` is that of single points, `count` hours seen.
+        mean, spread, count: (n, 168) by hour of the week from Monday 00:00 UTC; the spread of single points, and hours seen.
         lowest, low, high, highest: range, and the quantiles 0.01 and 0.99.
         interval: usual time between points, seconds. `hours`: hours of a day in which there are points.
         deviation, echo, days: of the mean residual of a day in spreads: its deviation, its autocorrelation, days it rests on.
@@ -201,7 +201,7 @@ def _prior(off: Array, differs: Array, weeks: Array) -> Array:
 
 def _days(z: Array) -> tuple[Array, Array]:
     """Mean residual of each day (n, days), NaN where less than half of its usual hours is known; and those usual hours."""
-    days = z.reshape(len(z), -1, DAY)
+    days = z.reshape(len(z), z.shape[1] * 7, DAY)
     known = np.isfinite(days).sum(axis=2)
     active = (known > 0).sum(axis=1)
     hours = np.maximum(known.sum(axis=1) / np.maximum(active, 1), 1.0)

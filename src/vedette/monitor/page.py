@@ -7,11 +7,13 @@ from typing import Any, Final
 import polars as pl
 
 _STYLE: Final = """
-:root{color-scheme:light dark;--ink:#1b1f24;--soft:#5c6670;--line:#d8dde3;--back:#fff;--card:#f6f8fa;--was:#8c96a0;--now:#0b6bcb;--bad:#b3261e}
-@media(prefers-color-scheme:dark){:root{--ink:#e6e9ec;--soft:#9aa4ae;--line:#333a42;--back:#14171a;--card:#1c2126;--was:#7b858f;--now:#5aa9f5;
---bad:#ff8a80}}
+:root{color-scheme:light dark;--ink:#1b1f24;--soft:#5c6670;--line:#d8dde3;--back:#fff;--card:#f6f8fa;
+--was:#8c96a0;--now:#0b6bcb;--bad:#b3261e}
+@media(prefers-color-scheme:dark){:root{--ink:#e6e9ec;--soft:#9aa4ae;--line:#333a42;--back:#14171a;--card:#1c2126;
+--was:#7b858f;--now:#5aa9f5;--bad:#ff8a80}}
 body{font:15px/1.45 system-ui,sans-serif;color:var(--ink);background:var(--back);max-width:76rem;margin:2rem auto;padding:0 1rem}
-table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.45rem .6rem;border-bottom:1px solid var(--line);vertical-align:top}
+table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.45rem .6rem;border-bottom:1px solid var(--line)}
+td{vertical-align:top}
 th{color:var(--soft);font-weight:600;white-space:nowrap}td.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 tr.moved{background:var(--card)}tr.moved td:first-child{color:var(--bad);font-weight:600}td{overflow-wrap:anywhere}
 p,small{color:var(--soft)}svg{display:block}.was{fill:var(--was);opacity:.55}.now{fill:var(--now);opacity:.6}
@@ -48,11 +50,10 @@ def _row(row: Mapping[str, Any]) -> str:
     )
     outside = "" if row["outside"] is None else f"{row['outside']:.1%}"
     numbers = (_number(row["effect"], ".3f"), _number(row["adjusted_p"], ".2g"), _number(row["psi"], ".3f"), missing, outside)
-    return (
-        f"<tr{' class="moved"' if row['drifted'] else ''}><td>{escape(row['column'])}</td><td>{escape(row['kind'])}</td>"
-        f"<td>{_bars(row['bins'], row['reference_bins'], row['current_bins'])}</td>"
-        f'{"".join(f"""<td class="n">{each}</td>""" for each in numbers)}<td>{escape(row["why"])}</td></tr>'
-    )
+    cells = [escape(row["column"]), escape(row["kind"]), _bars(row["bins"], row["reference_bins"], row["current_bins"])]
+    told = "".join(f"<td>{cell}</td>" for cell in cells) + "".join(f'<td class="n">{number}</td>' for number in numbers)
+    moved = ' class="moved"' if row["drifted"] else ""
+    return f"<tr{moved}>{told}<td>{escape(row['why'])}</td></tr>"
 
 
 def _number(value: float | None, form: str) -> str:

@@ -1,6 +1,7 @@
 """Quality of the live data of a model: does it still come, whole, in range, and as what it was?"""
 
 from collections.abc import Iterator
+from hashlib import blake2b
 from typing import Any, Final
 
 import numpy as np
@@ -41,8 +42,8 @@ class QualityMonitor:
         n = len(golden.ids)
         # Of the hour so far: points, those that are no number, those out of range.
         self._counts = np.zeros((3, n))
-        self._kind = np.full(n, -1, np.int64)
-        self._unit = np.zeros(n, np.uint64)
+        self._kind = np.zeros(n, np.int64)
+        self._unit = np.zeros(n, np.int64)
         # When listening began, when the current hour did, both in UTC microseconds.
         self._clock = np.zeros(2, np.int64)
         self._shares = np.zeros(4)
@@ -95,8 +96,8 @@ class QualityMonitor:
         low, high = self._bounds()
         sound = np.isfinite(value)
         out = sound & ((value < low[place]) | (value > high[place]))
-        columns_ = np.vstack([np.ones(len(place)), ~sound, out])
-        self._counts[:, place[begin]] += np.add.reduceat(columns_, begin, axis=1)
+        rows = np.vstack([np.ones(len(place)), ~sound, out])
+        self._counts[:, place[begin]] += np.add.reduceat(rows, begin, axis=1)
 
     def _bounds(self) -> tuple[Array, Array]:
         golden = self.golden
@@ -109,12 +110,18 @@ class QualityMonitor:
             return
         told = series.filter(pl.Series(place >= 0)).with_columns(place=pl.Series(place[place >= 0])).unique("place", keep="last")
         kind = told["kind"].replace_strict(list(SERIES_KINDS), list(range(len(SERIES_KINDS))), default=0, return_dtype=pl.Int64)
-        place, kinds, units = told["place"].to_numpy(), kind.to_numpy(), told["unit"].fill_null("").hash(0).to_numpy()
-        first = self._kind[place] < 0
-        changed = ~first & ((self._kind[place] != kinds) | (self._unit[place] != units))
+        names = told["unit"].fill_null("")
+        digest = {name: _digest(name) for name in names.unique().to_list()}
+        place, kinds = told["place"].to_numpy(), kind.to_numpy()
+        units = np.array([digest[name] for name in names.to_list()], np.int64)
+        # "unknown" and no unit say nothing, so they contradict nothing.
+        other_kind = (self._kind[place] > 0) & (kinds > 0) & (self._kind[place] != kinds)
+        other_unit = (self._unit[place] != 0) & (units != 0) & (self._unit[place] != units)
+        changed = other_kind | other_unit
         if changed.any():
             yield self._changed(told.filter(pl.Series(changed)), self._kind[place[changed]], at), float(changed.sum())
-        self._kind[place], self._unit[place] = kinds, units
+        self._kind[place] = np.where(kinds > 0, kinds, self._kind[place])
+        self._unit[place] = np.where(units != 0, units, self._unit[place])
 
     def _changed(self, rows: pl.DataFrame, had: Array, at: int) -> Signal:
         shown = zip(rows.head(3).iter_rows(named=True), had, strict=False)
@@ -145,7 +152,7 @@ class QualityMonitor:
     def _stale(self, at: int) -> Array:
         """Series silent for too long; while we were not listening nothing is."""
         allowed = np.maximum(self.settings.stale_intervals * self.golden.interval, self.settings.stale_seconds) * 1e6
-        return at - np.maximum(self._seen.last, self._clock[0]) > allowed
+        return np.asarray(at - np.maximum(self._seen.last, self._clock[0]) > allowed)
 
     def _missing(self, at: int) -> float:
         """Share of the points that should have come since the last time, of series that should have sent several."""
@@ -158,15 +165,19 @@ class QualityMonitor:
         return float(1.0 - sound[often].mean())
 
     def _out(self) -> Array:
-        return self._counts[2] > _OUT * np.maximum(self._counts[0], 1.0)
+        return np.asarray(self._counts[2] > _OUT * np.maximum(self._counts[0], 1.0))
 
     def _silent(self, stale: Array, at: int) -> Signal:
         first = np.argsort(self._seen.last[stale], kind="stable")[:3]
         names = ", ".join(str(each) for each in self.golden.ids[stale][first])
         reason = (
-            f"{int(stale.sum())} of {len(stale)} series ({stale.mean():.0%}) sent nothing for {self.settings.stale_intervals:g} of their usual "
-            f"intervals; longest silent: {names}"
+            f"{int(stale.sum())} of {len(stale)} series ({stale.mean():.0%}) sent nothing for {self.settings.stale_intervals:g} "
+            f"of their usual intervals; longest silent: {names}"
         )
+        return Signal(
+            at, "freshness", self.subject, "critical", reason, "Look at the source and its collector before you look at the model."
+        )
+<<<<<<< HEAD
         return Signal(
             at, "freshness", self.subject, "critical", reason, "Look at the source and its collector before you look at the model."
         )
@@ -174,6 +185,13 @@ class QualityMonitor:
     def _holes(self, missing: float, at: int) -> Signal:
         broken = self._counts[1].sum() / max(self._counts[0].sum(), 1.0)
         reason = f"{missing:.0%} of the points expected in the last hour are missing or no number ({broken:.1%} of those that came are no number)"
+=======
+
+    def _holes(self, missing: float, at: int) -> Signal:
+        broken = self._counts[1].sum() / max(self._counts[0].sum(), 1.0)
+        came = f"{broken:.1%} of those that came are no number"
+        reason = f"{missing:.0%} of the points expected in the last hour are missing or no number ({came})"
+>>>>>>> caa275953134aa1b2385fd4e5f38db617c5e8fbe
         return Signal(
             at,
             "missing",
@@ -186,12 +204,18 @@ class QualityMonitor:
     def _far(self, out: Array, at: int) -> Signal:
         worst = self.golden.ids[np.argmax(self._counts[2])]
         reason = (
-            f"{int(out.sum())} of {len(out)} series ({out.mean():.0%}) have values more than {self.settings.range_factor:g} golden ranges beyond "
-            f"what training held; most often series {worst}"
+            f"{int(out.sum())} of {len(out)} series ({out.mean():.0%}) have values more than {self.settings.range_factor:g} "
+            f"golden ranges beyond what training held; most often series {worst}"
         )
         return Signal(
             at, "range", self.subject, "warning", reason, "Look for a changed unit or a counter that was reset; else retrain."
         )
+<<<<<<< HEAD
+        return Signal(
+            at, "range", self.subject, "warning", reason, "Look for a changed unit or a counter that was reset; else retrain."
+        )
+=======
+>>>>>>> caa275953134aa1b2385fd4e5f38db617c5e8fbe
 
     def _number(self, live: int, at: int) -> Signal:
         reason = (
@@ -199,3 +223,8 @@ class QualityMonitor:
         )
         advice = "Look for a label that takes many values, or a source that is gone. If the systems grew, retrain."
         return Signal(at, "cardinality", self.subject, "warning", reason, advice)
+
+
+def _digest(text: str) -> int:
+    """The same for a unit in every version and on every machine; 0 for none."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little", signed=True) if text else 0

@@ -79,7 +79,7 @@ def stability(one: Array, other: Array) -> float:
     """Population stability index of two rows of counts over the same bins; half a count is added to each.
 
     >>> round(stability(np.array([50, 50]), np.array([90, 10])), 2)
-    0.86
+    0.85
     """
     p = (one + 0.5) / (one.sum() + 0.5 * len(one))
     q = (other + 0.5) / (other.sum() + 0.5 * len(other))

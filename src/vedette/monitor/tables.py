@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import polars as pl
 
+from vedette.core.frames import Schema
 from vedette.monitor import joint
 from vedette.monitor.columns import Column, Compared, compare
 from vedette.monitor.statistics import adjusted, shares_p
@@ -16,7 +17,7 @@ Table = pl.DataFrame | pl.LazyFrame
 Kind = Literal["number", "category", "text", "time"]
 
 #: A row of the answer; `*joint*` and columns that are gone or new have no statistic.
-DRIFT: Final = {
+DRIFT: Final[Schema] = {
     "column": pl.String,
     "kind": pl.String,
     "statistic": pl.Float64,
@@ -61,46 +62,49 @@ class Row:
 def drift(reference: Table, current: Table, *, seed: int = 0) -> pl.DataFrame:
     """Which columns of `current` are distributed otherwise than in `reference`, and by how much.
 
-    Numbers are compared by the distance of Kolmogorov and Smirnov, categories and hours of times by chi-squared with Cramér's V, text by
-    its words. A column drifted where the difference is both sure (Benjamini-Hochberg over the columns, 0.01) and large (an effect of
-    0.1 on a scale from 0 to 1), where far more or less is missing, or where it is gone, new or of another kind. Rows are taken to be
-    independent; PSI is beside it for those who use it.
+    Numbers are compared by the distance of Kolmogorov and Smirnov, categories and hours of times by chi-squared with Cramér's V,
+    text by its words. A column drifted where the difference is both sure (Benjamini-Hochberg over the columns, 0.01) and large
+    (an effect of 0.1 on a scale from 0 to 1), where far more or less is missing, or where it is gone, new or of another kind.
+    Rows are taken to be independent; PSI is beside it for those who use it.
 
     Args:
-        reference, current: tables, or scans of them, which are read a few columns at a time: numbers take 16 bytes a row and column.
+        reference: a table, or a scan of one, which is read a few columns at a time.
+        current: another.
         seed: of the rows that are drawn to compare columns together.
 
     Returns:
-        A row a column with the columns of `DRIFT`, in the order of `reference`, then columns that are new, then `*joint*`: whether the
-        number columns depend on each other otherwise (see `vedette.monitor.joint`). `outside` is the share of current values beyond
-        the range, or none of the categories, of the reference; `bins` and the two columns after it are shares for a histogram.
+        A row a column with the columns of `DRIFT`, in the order of `reference`, then columns that are new, then `*joint*`:
+        whether the number columns depend on each other otherwise (see `vedette.monitor.joint`). `outside` is the share of
+        current values beyond the range, or none of the categories, of the reference; `bins` and the two columns after it are
+        shares for a histogram.
 
     >>> same = pl.DataFrame({"x": range(200), "y": ["a", "b"] * 100})
     >>> drift(same, same.with_columns(pl.col("x") + 100)).select("column", "statistic", "drifted", "outside").rows()
     [('x', 0.5, True, 0.5), ('y', 0.0, False, 0.0), ('*joint*', None, False, None)]
     """
     one, other = reference.lazy(), current.lazy()
-    had, has = one.collect_schema(), other.collect_schema()
     rows = one.select(pl.len()).collect().item(), other.select(pl.len()).collect().item()
     draws = joint.draw(rows[0], seed), joint.draw(rows[1], seed + 1)
-    found: dict[str, Row] = {}
+    had, has = one.collect_schema(), other.collect_schema()
+    found = _gone_and_new(one, other, draws)
     samples: dict[str, tuple[Array, Array]] = {}
-    shared = [name for name in had if name in has]
-    for group in _groups(shared, sum(rows)):
+    for group in _groups([name for name in had if name in has], sum(rows)):
         for left, right in zip(_read(one, group, draws[0]), _read(other, group, draws[1]), strict=True):
             found[left.name] = _row(left, right)
             if left.kind == right.kind == "number":
                 samples[left.name] = left.sample, right.sample
+    order = [*had, *(name for name in has if name not in had)]
+    return _frame([found[name] for name in order], rows, samples, seed)
+
+
+def _gone_and_new(one: pl.LazyFrame, other: pl.LazyFrame, draws: tuple[Array, Array]) -> dict[str, Row]:
+    had, has = one.collect_schema(), other.collect_schema()
     gone, new = [name for name in had if name not in has], [name for name in has if name not in had]
     pairs = _renamed(one, other, gone, new, draws)
-    for name in gone:
-        words = (
-            f"the column is gone; '{pairs[name]}' is new and looks the same: renamed?" if name in pairs else "the column is gone"
-        )
-        found[name] = Row(name, _kind(had[name]), Compared(), (None, None), (words,), lost=True)
-    for name in new:
-        found[name] = Row(name, _kind(has[name]), Compared(), (None, None), ("the column is new",), lost=True)
-    return _frame([found[name] for name in (*had, *new)], rows, samples, seed)
+    words = {name: f"the column is gone; '{to}' is new and looks the same: renamed?" for name, to in pairs.items()}
+    rows = [(name, had[name], words.get(name, "the column is gone")) for name in gone]
+    rows += [(name, has[name], "the column is new") for name in new]
+    return {name: Row(name, _kind(dtype), Compared(), (None, None), (why,), lost=True) for name, dtype, why in rows}
 
 
 def _groups(names: list[str], rows: int) -> Iterator[list[str]]:
