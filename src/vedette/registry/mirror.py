@@ -7,11 +7,13 @@ it is called next. Importing this module imports MLflow: 70 MiB and a second or 
 import logging
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import msgspec
 
@@ -54,10 +56,11 @@ class Mirror:
     """Makes one MLflow agree with one registry.
 
     Each model is an experiment and a registered model of its name; each version a run and a model version with the same number.
-    Where MLflow is a database the version's source is the signed directory itself; a server gets a copy of it.
+    The source of a version is a copy of its directory, under `home/mlflow` or where the server keeps such things: MLflow writes a
+    file of its own into what it loads, after which no signature over the directory itself would hold.
 
     Args:
-        home: where `mlflow.db` is made where no other MLflow is declared.
+        home: where `mlflow.db` and `mlflow/` are made where no other MLflow is declared.
         registry: the truth of versions.
         pointers: the truth of aliases.
         settings: which MLflow.
@@ -65,6 +68,7 @@ class Mirror:
 
     def __init__(self, home: Path, registry: Registry, pointers: Pointers, settings: RegistrySettings | None = None) -> None:
         self._home = home.resolve()
+        self._copies = self._home / "mlflow"
         self._registry = registry
         self._pointers = pointers
         declared = settings.tracking_uri if settings else None
@@ -108,15 +112,16 @@ class Mirror:
                 yield f"{card.label}: mirrored"
         for version in sorted(there.keys() - set(self._registry.versions(name))):
             if "vedette.digest" in there[version].tags:
-                client.delete_model_version(name, str(version))
+                self._let_go(client, there[version])
                 yield f"{name}@{version}: let go"
         yield from _realiased(client, name, aliases)
 
     def _experiment(self, client: MlflowClient, name: str) -> str:
         found = client.get_experiment_by_name(name)
         if found is None:
-            where = None if self._remote else (self._home / "models" / name).as_uri()
-            return str(client.create_experiment(name, artifact_location=where))
+            # A server knows a place of its own for copies; a database leaves it to us.
+            remote = urlsplit(self.uri).scheme in {"http", "https"}
+            return str(client.create_experiment(name, artifact_location=None if remote else (self._copies / name).as_uri()))
         return str(found.experiment_id)
 
     def _run(self, client: MlflowClient, experiment: str, card: Card, stage: str) -> Run:
@@ -136,7 +141,8 @@ class Mirror:
     def _version(self, client: MlflowClient, card: Card, run: Run, stage: str) -> None:
         if not client.search_registered_models(f"name = '{card.name}'", max_results=1):
             client.create_registered_model(card.name)
-        source = self._source(client, card, run)
+        client.log_artifacts(run.info.run_id, str(self._home / "models" / card.name / str(card.version)), "model")
+        source = f"{run.info.artifact_uri}/model"
         while True:
             # Numbers are given in order: those of versions that went before MLflow saw them are given, and let go again.
             made = client.create_model_version(card.name, source, run.info.run_id, _tags(card, stage), await_creation_for=0)
@@ -148,16 +154,11 @@ class Mirror:
                     f"MLflow at {_shown(self.uri)} counts '{card.name}' to {made.version} already, so {card.label} cannot be there"
                 )
 
-    def _source(self, client: MlflowClient, card: Card, run: Run) -> str:
-        directory = self._home / "models" / card.name / str(card.version)
-        if not self._remote:
-            return directory.as_uri()
-        client.log_artifacts(run.info.run_id, str(directory), "model")
-        return f"{run.info.artifact_uri}/model"
-
-    @property
-    def _remote(self) -> bool:
-        return urlsplit(self.uri).scheme in {"http", "https"}
+    def _let_go(self, client: MlflowClient, there: Any) -> None:  # noqa: ANN401 -- MLflow's ModelVersion
+        client.delete_model_version(there.name, there.version)
+        copied = Path(url2pathname(urlsplit(there.source).path))
+        if copied.is_relative_to(self._copies):
+            shutil.rmtree(copied, ignore_errors=True)
 
 
 def _params(card: Card) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """What MLflow calls where somebody loads one of our versions as a pyfunc: `mlflow.pyfunc.load_model("models:/NAME@champion")`.
 
-The signature is verified first, with the keys of the home that the directory lies in, or of `VEDETTE_HOME` where MLflow
-made a copy of it. Nothing here imports MLflow or pandas.
+The signature is verified first, with the keys of the home that `VEDETTE_HOME` names: never with keys that are found beside what
+is to be verified. Nothing here imports MLflow or pandas.
 """
 
 import os
@@ -14,6 +14,9 @@ from vedette.core.errors import NotFound, Tampered
 from vedette.core.types import Artefact
 from vedette.registry import codec, files, signing
 from vedette.registry.keys import Keys
+
+#: What MLflow itself lays into a directory that it loads. It is not signed, and not opened.
+_NOTE: Final = "registered_model_meta"
 
 Predict = Callable[[Any], Any]
 
@@ -51,10 +54,10 @@ def _load_pyfunc(data_path: str) -> Predictor:
     """
     directory = Path(data_path).resolve()
     home = os.environ.get("VEDETTE_HOME")
-    keys = Keys((Path(home) if home else directory.parents[2]) / "keys")
-    if not keys.trusted:
+    if not home:
         raise Tampered(f"{directory}: there are no keys to verify it with; set VEDETTE_HOME to the home that it comes from")
-    found = files.read(directory)
+    keys = Keys(Path(home) / "keys")
+    found = {name: content for name, content in files.read(directory).items() if name != _NOTE}
     signing.verify("", found, directory, keys)
     artefact = codec.artefact(found)
     dotted = PREDICTORS.get(artefact.card.family)

@@ -52,7 +52,7 @@ class _Manifest(manifest.Manifest):
             return NotImplemented
         for what, names in _differences(_digests(self), _digests(signed)).items():
             if names:
-                raise Tampered(f"{self.model_name}: {', '.join(sorted(names))}: {what}")
+                raise Tampered(f"{self.model_name or 'the version'}: {', '.join(sorted(names))}: {what}")
         if self.model_name not in {"", signed.model_name}:
             raise Tampered(f"{self.model_name}: the directory holds what was signed as {signed.model_name}")
         return True
