@@ -40,12 +40,8 @@ class Shelves:
         """Make MLflow agree; where it cannot be reached now, the next time will do."""
         from vedette.registry.mirror import Mirror
 
-        with self.deployments() as deployments:
-            aliases = {
-                name: {"champion": standing.champion, "challenger": standing.candidate}
-                for name, standing in deployments.standings().items()
-            }
         try:
-            Mirror(self._home, self.registry, self._declared.registry, aliases).reconcile()
+            with self.deployments() as deployments:
+                Mirror(self._home, self.registry, deployments.aliases, self._declared.registry).reconcile()
         except VedetteError as error:
             tell(f"MLflow was not told: {error}")

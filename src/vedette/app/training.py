@@ -29,7 +29,7 @@ from vedette.core.errors import NotFound, Rejected
 from vedette.core.failpoints import failpoint
 from vedette.core.ports import Clock, Engine
 from vedette.core.types import Artefact, Card, Decision, Finding
-from vedette.train import Answers, Cuts, Dataset, Found, Inline, Manifest, Processes, by_time, capped, leaks, search
+from vedette.train import Answers, Cuts, Dataset, Found, Inline, Manifest, Processes, by_time, capped, search
 from vedette.validate.gates import gates_for, judge
 
 Tell = Callable[[str], None]
@@ -98,7 +98,12 @@ class Training:
     """
 
     def __init__(
-        self, home: Path, declared: config.Config, clock: Clock, tell: Tell = lambda _text: None, show: Show = lambda _what, _share: None
+        self,
+        home: Path,
+        declared: config.Config,
+        clock: Clock,
+        tell: Tell = lambda _text: None,
+        show: Show = lambda _what, _share: None,
     ) -> None:
         self._home = home
         self._declared = declared
@@ -122,7 +127,9 @@ class Training:
             ground = self._ground(model, asked.until)
             hint = self._hint(name, ground)
             if not asked.again and not asked.dry and hint == self._last_hint(name):
-                reason = f"nothing changed since {name}@{self.shelves.registry.highest(name)} was trained; --again trains all the same"
+                reason = (
+                    f"nothing changed since {name}@{self.shelves.registry.highest(name)} was trained; --again trains all the same"
+                )
                 decision = Decision(self._clock(), name, 0, "HOLD", "unchanged", reason, {"asked": asked.reason}, asked.actor)
                 return Trained(decision, None, None, self._timer() - begun, "")
             self._show("data", 0.0)
@@ -142,7 +149,7 @@ class Training:
             AFTER_SEARCH()
             self._show("judgement", 0.0)
             judged = family.judge(dataset, cuts, found.parameters, material, ground, rival)
-            findings = self._findings(model, judged, dataset, cuts)
+            findings = self._findings(model, judged)
             self._show("fit", 0.0)
             arrays = family.fit(dataset, found.parameters, model, rival)
             AFTER_FIT()
@@ -186,7 +193,7 @@ class Training:
         rival = self._rival(name, champion) if champion != version else None
         self._show("judgement", 0.0)
         judged = family.judge(dataset, cuts, artefact.card.parameters, material, ground, rival)
-        findings = self._findings(model, judged, dataset, cuts)
+        findings = self._findings(model, judged)
         card = replace(artefact.card, findings=findings, metrics=_numbers(judged.metrics))
         found = Found(artefact.card.parameters, 0.0, 0.0, 0, 0)
         return judged, findings, card, papers(card, dataset.manifest, judged, found, self._declared)
@@ -214,7 +221,9 @@ class Training:
     def _ground(self, model: config.Model, until: int | None) -> Ground:
         lake = self._home / "lake"
         if not lake.exists():
-            raise NotFound(f"{self._home}: there is no lake here; name its folder with --home, or bring data in with: vedette import")
+            raise NotFound(
+                f"{self._home}: there is no lake here; name its folder with --home, or bring data in with: vedette import"
+            )
         path = self._home / "vedette.db"
         if not path.exists():
             return Ground(lake, self._declared, model, until=until)
@@ -228,7 +237,9 @@ class Training:
         rows = capped(material.rows, model.share_cap)
         counts = rows.group_by("source").len().sort("source")
         at = rows["at"].dt.timestamp("us")
-        left_out = material.spans.group_by("start", "end", "why").agg(series=pl.col("series").n_unique()).sort("start", "end", "why")
+        left_out = (
+            material.spans.group_by("start", "end", "why").agg(series=pl.col("series").n_unique()).sort("start", "end", "why")
+        )
         manifest = Manifest(
             name=name, version=0, family=model.family, selection=model.match.model_dump(),
             start=int(at.min() or 0), end=int(at.max() or 0) + 1,  # type: ignore[arg-type]
@@ -273,9 +284,9 @@ class Training:
         artefact = self.shelves.registry.load(name, version)
         return Rival(version, artefact.card.parameters, artefact.arrays)
 
-    def _findings(self, model: config.Model, judged: Judged, dataset: Dataset, cuts: Cuts) -> tuple[Finding, ...]:
+    def _findings(self, model: config.Model, judged: Judged) -> tuple[Finding, ...]:
         gates = judge(judged.metrics, judged.champion, gates_for(model.family, model.gates))
-        return (*gates, *judged.findings, *leaks.of_split(dataset.rows, cuts, int(model.gap_seconds * 1e6)))
+        return (*gates, *judged.findings)
 
     def _decide(self, card: Card, champion: int, asked: Asked, found: Found, seconds: float) -> Decision:
         failed = [each for each in card.findings if not each.passed]
@@ -290,7 +301,9 @@ class Training:
             return Decision(at, card.name, card.version, "HOLD", "refused", f"{kept}: {told}", evidence, asked.actor)
         passed = f"it passed its {len(card.findings)} checks"
         if not champion:
-            return Decision(at, card.name, card.version, "PROMOTE", "champion", f"{passed}, and is the first", evidence, asked.actor)
+            return Decision(
+                at, card.name, card.version, "PROMOTE", "champion", f"{passed}, and is the first", evidence, asked.actor
+            )
         reason = f"{passed}; it is compared with {card.name}@{champion} before it speaks"
         return Decision(at, card.name, card.version, "PROMOTE", "shadow", reason, evidence, asked.actor)
 
@@ -362,4 +375,3 @@ def _version(lake: Path, table: str) -> int:
 
 def _remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
-

@@ -96,6 +96,12 @@ class Deployments:
         """Of all models that something was decided of."""
         return {row["model"]: Standing(**row) for row in self._rows(STANDINGS.select().order_by(STANDINGS.c.model))}
 
+    def aliases(self, model: str) -> dict[str, int]:
+        """The versions of a model by the names that MLflow knows: `champion` and `challenger`."""
+        standing = self.standing(model)
+        named = {"champion": standing.champion, "challenger": standing.candidate}
+        return {alias: version for alias, version in named.items() if version}
+
     def decide(self, decision: Decision, based_on: Standing, *, probation: bool = True) -> Standing:
         """Carry out `decision`, which was made at the sight of `based_on`, and keep it.
 

@@ -177,21 +177,11 @@ class QualityMonitor:
         return Signal(
             at, "freshness", self.subject, "critical", reason, "Look at the source and its collector before you look at the model."
         )
-<<<<<<< HEAD
-        return Signal(
-            at, "freshness", self.subject, "critical", reason, "Look at the source and its collector before you look at the model."
-        )
-
-    def _holes(self, missing: float, at: int) -> Signal:
-        broken = self._counts[1].sum() / max(self._counts[0].sum(), 1.0)
-        reason = f"{missing:.0%} of the points expected in the last hour are missing or no number ({broken:.1%} of those that came are no number)"
-=======
 
     def _holes(self, missing: float, at: int) -> Signal:
         broken = self._counts[1].sum() / max(self._counts[0].sum(), 1.0)
         came = f"{broken:.1%} of those that came are no number"
         reason = f"{missing:.0%} of the points expected in the last hour are missing or no number ({came})"
->>>>>>> caa275953134aa1b2385fd4e5f38db617c5e8fbe
         return Signal(
             at,
             "missing",
@@ -210,12 +200,6 @@ class QualityMonitor:
         return Signal(
             at, "range", self.subject, "warning", reason, "Look for a changed unit or a counter that was reset; else retrain."
         )
-<<<<<<< HEAD
-        return Signal(
-            at, "range", self.subject, "warning", reason, "Look for a changed unit or a counter that was reset; else retrain."
-        )
-=======
->>>>>>> caa275953134aa1b2385fd4e5f38db617c5e8fbe
 
     def _number(self, live: int, at: int) -> Signal:
         reason = (

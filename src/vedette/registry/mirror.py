@@ -19,7 +19,6 @@ import msgspec
 
 from vedette.core.errors import Rejected, Transient
 from vedette.core.types import Card
-from vedette.registry.pointers import Pointers
 from vedette.registry.settings import RegistrySettings
 from vedette.registry.store import Registry
 
@@ -62,15 +61,15 @@ class Mirror:
     Args:
         home: where `mlflow.db` and `mlflow/` are made where no other MLflow is declared.
         registry: the truth of versions.
-        pointers: the truth of aliases.
+        aliases: model -> alias -> the version it is on.
         settings: which MLflow.
     """
 
-    def __init__(self, home: Path, registry: Registry, pointers: Pointers, settings: RegistrySettings | None = None) -> None:
+    def __init__(self, home: Path, registry: Registry, aliases: Callable[[str], Mapping[str, int]], settings: RegistrySettings | None = None) -> None:
         self._home = home.resolve()
         self._copies = self._home / "mlflow"
         self._registry = registry
-        self._pointers = pointers
+        self._aliases = aliases
         declared = settings.tracking_uri if settings else None
         self.uri = declared or f"sqlite:///{self._home / 'mlflow.db'}"
 
@@ -101,7 +100,7 @@ class Mirror:
     def _model(self, client: MlflowClient, name: str) -> Iterable[str]:
         experiment = self._experiment(client, name)
         there = {int(each.version): each for each in _pages(lambda token: _versions(client, name, token))}
-        aliases = self._pointers.aliases(name)
+        aliases = self._aliases(name)
         for card in self._registry.cards(name):
             stage = ",".join(alias for alias, version in aliases.items() if version == card.version)
             if card.version in there:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -23,8 +23,9 @@ from vedette.core.types import Finding, State
 from vedette.models import Envelope
 from vedette.monitor.drift import times
 from vedette.monitor.golden import Golden
-from vedette.train import Cuts, Dataset, Found, Range, Space, inside, merged, without
-from vedette.validate import events, injection, intervals, outages
+from vedette.train import Cuts, Dataset, Found, Range, Space, inside, leaks, merged, without
+from vedette.validate import checks, events, injection, intervals, outages
+from vedette.validate.charts import Bars, Chart, Lines
 
 KEPT: Final = list(POINTS)
 #: Points that the search looks at at most: whole series, in the order of their identities, which are hashes.
@@ -33,6 +34,8 @@ SEARCHED: Final = 1_500_000
 ENOUGH: Final = 3
 #: A group of fewer made-up events says nothing by itself.
 GROUP_LEAST: Final = 8
+#: Points of the chart of one event.
+SHOWN: Final = 600
 WEEK: Final = 7 * 86_400_000_000
 #: The share of the series that may be beyond the cap: one disk that fills up must not end all learning.
 TOLERATED: Final = 0.05
@@ -103,7 +106,17 @@ class Anomalies:
         exam = _exam(dataset, cuts, material)
         own = _sit(exam, parameters, ground)
         other = _sit(exam, rival.parameters, ground) if rival else None
-        findings = [outages.must_catch(own.past), _finite(own.verdicts), _prefix(exam, parameters)]
+        scorer = partial(_fresh, parameters)
+        some = _few(exam.plain)
+        findings = [
+            outages.must_catch(own.past),
+            checks.scores_finite(own.verdicts),
+            checks.scores_vary(own.verdicts),
+            checks.arity(exam.plain, own.verdicts),
+            checks.causal(scorer, some),
+            checks.order_of_series(scorer, some, np.random.default_rng(0)),
+            *leaks.of_series(exam.learnt, exam.plain, ground.model.gap_seconds),
+        ]
         if rival:
             findings.append(_golden(dataset, rival, ground.model.monitor.cap))
         caught = f"{exam.windows.height} {'labelled' if exam.labelled else 'made-up'} events"
@@ -173,7 +186,7 @@ class Sat:
     past: pl.DataFrame
     made: pl.DataFrame
     groups: pl.DataFrame
-    charts: Sequence[Any]
+    charts: Sequence[Chart]
 
 
 def _exam(dataset: Dataset, cuts: Cuts, material: Material) -> Exam:
@@ -229,22 +242,41 @@ def _sit(exam: Exam, parameters: Parameters, ground: Ground) -> Sat:
     if total.found + total.missed:
         share = intervals.wilson(total.found, total.found + total.missed)
         told["event_recall"] = (share[0], share[1])
-    return Sat(metrics, told, plain, past, made, _table(found, by_group), _charts(plain, exam, found))
+    return Sat(metrics, told, plain, past, made, _table(found, by_group), _charts(shown, found))
 
 
 def _table(found: events.Outcomes, by_group: Mapping[str, events.Events]) -> pl.DataFrame:
     """A row a kind of event and a row a source."""
-    kinds = found.events.group_by("kind").agg(
-        events=pl.len(), recall=pl.col("delay").is_not_null().mean(), delay=pl.col("delay").median()
-    )
-    rows = [("kind", *row) for row in kinds.sort("kind").iter_rows()]
-    rows += [("source", name, each.found + each.missed, each.recall, each.delay) for name, each in by_group.items()]
-    schema = {"by": pl.String, "group": pl.String, "events": pl.Int64, "recall": pl.Float64, "delay_points": pl.Float64}
+    kinds = found.events.group_by("kind").agg(pl.len(), recall=pl.col("delay").is_not_null().mean(), delay=pl.col("delay").median())
+    rows = [(f"kind {kind}", *rest) for kind, *rest in kinds.sort("kind").iter_rows()]
+    rows += [(f"source {name}", each.found + each.missed, each.recall, each.delay) for name, each in by_group.items()]
+    schema = {"group": pl.String, "events": pl.Int64, "event_recall": pl.Float64, "delay_points": pl.Float64}
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def _charts(plain: pl.DataFrame, exam: Exam, found: events.Outcomes) -> list[Any]:  # noqa: ARG001 -- drawn by the report
-    return []
+def _charts(shown: pl.DataFrame, found: events.Outcomes) -> list[Chart]:
+    """What was found of each kind, and the first event of one series with its bounds."""
+    kinds = found.events.group_by("kind").agg(share=pl.col("delay").is_not_null().mean(), count=pl.len()).sort("kind")
+    bars = {kind: float(share or 0.0) for kind, share, _ in kinds.iter_rows()}
+    told = {kind: f"{share:.0%} of {count}" for kind, share, count in kinds.iter_rows()}
+    charts: list[Chart] = (
+        [Bars("Events found, by kind", "The share of the events of each kind that a score above 1 met.", bars, told)]
+        if bars
+        else []
+    )
+    caught = found.events.filter(pl.col("delay").is_not_null())
+    if caught.height:
+        one = caught.row(caught.height // 2, named=True)
+        margin = max(2 * (one["end"] - one["start"]), 7_200_000_000)
+        at = pl.col("at").dt.timestamp("us")
+        near = shown.filter((pl.col("series") == one["series"]) & at.is_between(one["start"] - margin, one["end"] + margin))
+        near = near.filter(pl.col("value").is_finite() & pl.col("yhat").is_not_null()).tail(SHOWN)
+        columns = {name: near[name].to_list() for name in ("value", "yhat", "yhat_lower", "yhat_upper")}
+        lines = {"seen": columns["value"], "expected": columns["yhat"]}
+        caption = f"A {one['kind'].replace('_', ' ')} that was found, with what was expected before each point and its bounds."
+        moments = near["at"].dt.timestamp("us").to_list()
+        charts.append(Lines("One event", caption, moments, lines, columns["yhat_lower"], columns["yhat_upper"], time=True))
+    return charts
 
 
 def _outcomes(scored: pl.DataFrame, windows: pl.DataFrame) -> events.Outcomes:
@@ -293,29 +325,13 @@ def _catalogue(material: Material) -> Catalogue:
     return catalogue
 
 
-def _finite(verdicts: pl.DataFrame) -> Finding:
-    scores = verdicts["anomaly_score"].drop_nulls()
-    broken = int((~scores.is_finite()).sum())
-    constant = scores.len() > 1 and scores.min() == scores.max()
-    measured = f"{broken} that are none" if broken else "all the same" if constant else "all are, and they differ"
-    why = "A score that is no number, or always the same, can wake nobody."
-    return Finding("scores_are_numbers", not broken and not constant, measured, "all are, and they differ", why)
+def _few(points: pl.DataFrame) -> pl.DataFrame:
+    """Some series, for checks that score several times."""
+    return points.filter(pl.col("series").is_in(points["series"].unique().sort().head(20).implode()))
 
 
-def _prefix(exam: Exam, parameters: Parameters) -> Finding:
-    """A score may depend on what came before it alone: the first half by itself has the same scores."""
-    series = exam.plain["series"].unique().sort().head(20)
-    rows = exam.plain.filter(pl.col("series").is_in(series.implode()))
-    half = rows.group_by("series", maintain_order=True).map_groups(lambda part: part.head(part.height // 2))
-    alone = Envelope(**parameters).score(half, 0)
-    whole = (
-        Envelope(**parameters)
-        .score(rows, 0)
-        .join(alone.select("series", "at"), on=["series", "at"], how="semi", maintain_order="left")
-    )
-    same = alone.height == whole.height and alone["anomaly_score"].equals(whole["anomaly_score"], null_equal=True)
-    why = "A score that knows the future cannot be had live."
-    return Finding("causal", same, "it is" if same else "it is not", "a prefix has the same scores", why)
+def _fresh(parameters: Parameters, points: pl.DataFrame) -> pl.DataFrame:
+    return Envelope(**parameters).score(points, 0)
 
 
 def _golden(dataset: Dataset, rival: Rival, cap: float) -> Finding:
@@ -331,14 +347,13 @@ def _golden(dataset: Dataset, rival: Rival, cap: float) -> Finding:
     beyond = np.flatnonzero(growth > cap)
     allowed = max(1, int(TOLERATED * len(growth)))
     measured = f"{len(beyond)} of {len(growth)} series beyond {cap:g} times their golden level"
-    if len(beyond) <= allowed:
-        return Finding(
-            "golden_baseline", True, measured, f"at most {allowed}", "What it learnt is near what people know as normal."
-        )  # noqa: FBT003
-    worst = beyond[np.argmax(growth[beyond])]
-    name = levels["series"].to_numpy()[known][worst]
-    why = (
-        f"Its data holds a level that lasts and is not the known one, such as an outage that nobody marked: series {name} is at "
-        f"{growth[worst]:.1f} times its golden level. Mark the time with `vedette outage add`, or raise the cap if it is right."
-    )
+    passed = len(beyond) <= allowed
+    why = "What it learnt is near what is known as normal."
+    if not passed:
+        worst = beyond[np.argmax(growth[beyond])]
+        name = levels["series"].to_numpy()[known][worst]
+        why = (
+            f"Its data holds a level that lasts and is not the known one, like an outage nobody marked: series {name} is at "
+            f"{growth[worst]:.1f} times its golden level. Mark the time with `vedette outage add`, or raise the cap if it is right."
+        )
     return Finding("golden_baseline", passed, measured, f"at most {allowed}", why)

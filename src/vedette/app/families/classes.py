@@ -1,4 +1,4 @@
-"""Event classes: what a ticket or an alert is about, which alerts matter, who should have them; learnt from those that are labelled."""
+"""Event classes: what a ticket is about, which alerts matter, who should have them; learnt from those that are labelled."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -17,13 +17,15 @@ from vedette.core.errors import Rejected
 from vedette.core.types import Finding, State
 from vedette.models.classes import Classifier
 from vedette.models.classes.groups import twins
-from vedette.train import SPANS, Choice, Cuts, Dataset, Found, Range, Space
-from vedette.validate.classes import class_metrics
+from vedette.train import SPANS, Choice, Cuts, Dataset, Found, Range, Space, leaks
+from vedette.validate.charts import Chart, Reliability
+from vedette.validate.classes import class_metrics, reliability
 
 #: Labelled events without which nothing can be learnt.
 LEAST: Final = 50
 FEATURE: Final = "feature:"
-DAY: Final = 86_400_000_000
+HOUR: Final = 3_600_000_000
+DAY: Final = 24 * HOUR
 
 
 class Classes:
@@ -52,7 +54,7 @@ class Classes:
                 f"{rows.height} events of kind '{model.events}' have a label '{model.label}'; {LEAST} are the least to learn from. "
                 "Import labelled ones with: vedette import FILE --column events=KIND text=COLUMN labels=COLUMN"
             )
-        rows = rows.with_columns(series=pl.Series(twins(rows["text"]))).sort("at", maintain_order=True)
+        rows = rows.with_columns(series=_groups(rows, model.events)).sort("at", maintain_order=True)
         return Material(rows, pl.DataFrame(schema=SPANS), {}, recipe_of(model), {})
 
     def usual(self, model: config.Model) -> Parameters:
@@ -83,22 +85,25 @@ class Classes:
         cuts: Cuts,
         parameters: Parameters,
         material: Material,  # noqa: ARG002 -- the port's
-        ground: Ground,  # noqa: ARG002
+        ground: Ground,
         rival: Rival | None,
     ) -> Judged:
         """Fitted on what comes before the holdout, without twins of it, and asked for the holdout."""
         holdout = cuts.part(dataset.rows, "holdout")
         before = apart(cuts.part(dataset.rows, "seen"), holdout)
-        own = _measured(_fitted(before, parameters), holdout)
+        model = _fitted(before, parameters)
+        own, said = _measured(model, holdout), model.predict(holdout["text"], features_of(holdout))
         champion = _measured(_fitted(before, rival.parameters), holdout) if rival else None
         groups = holdout.group_by("label").agg(events=pl.len()).sort("label")
-        basis = f"{holdout.height:,} labelled events of {groups.height} classes in the holdout, {before.height:,} before it, no twins"
+        told = f"{holdout.height:,} labelled events of {groups.height} classes in the holdout"
+        basis = f"{told}, {before.height:,} before it, no twins on both sides"
         unseen = sorted(set(holdout["label"].unique()) - set(before["label"].unique()))
         finding = Finding(
             "classes_seen", not unseen, f"{len(unseen)} classes only in the holdout", "none",
             f"Never seen before the holdout: {', '.join(unseen[:5])}." if unseen else "Every class was seen before it was asked for.",
         )  # fmt: skip
-        return Judged(own, champion, findings=(finding,), groups=groups, basis=basis)
+        findings = (finding, *leaks.of_series(before, holdout, ground.model.gap_seconds))
+        return Judged(own, champion, findings=findings, groups=groups, charts=_charts(said, holdout), basis=basis)
 
 
 class _Objective:
@@ -136,6 +141,15 @@ def read(events: pl.DataFrame, model: config.Model) -> pl.DataFrame:
     return pl.DataFrame({"text": pl.Series(texts, dtype=pl.String), **features})
 
 
+def _groups(rows: pl.DataFrame, kind: str) -> pl.Series:
+    """What belongs together: the twins of a ticket; of alerts, those of the same words within an hour, which are one story."""
+    alike = pl.Series("series", twins(rows["text"]))
+    if kind == "ticket":
+        return alike
+    hour = rows["at"].dt.timestamp("us") // HOUR
+    return pl.select(series=pl.struct(alike=alike, hour=hour).rank("dense").cast(pl.Int64)).to_series()
+
+
 def recipe_of(model: config.Model) -> str:
     """The digest of how events become what a classifier looks at."""
     return digest.of_values({"text": list(model.text), "features": list(model.features), "events": model.events, "version": 1})
@@ -157,6 +171,13 @@ def loaded(arrays: State, parameters: Mapping[str, Any]) -> Classifier:
     made = Classifier(**parameters)
     made.load(part(arrays, "model"))
     return made
+
+
+def _charts(said: pl.DataFrame, holdout: pl.DataFrame) -> list[Chart]:
+    table = reliability(holdout["label"] == said["label"], said["probability"])
+    caption = "Of the answers that claimed to be right with some probability, the share that was."
+    probability, right, count = (table[name].to_list() for name in ("probability", "right", "count"))
+    return [Reliability("Do probabilities mean what they say?", caption, probability, right, count)]
 
 
 def _fitted(rows: pl.DataFrame, parameters: Parameters) -> Classifier:

@@ -15,7 +15,8 @@ from vedette.app.ownership import owns
 from vedette.core.frames import AT, POINTS
 from vedette.core.types import Finding, State
 from vedette.models.forecasts import Outlook, grids
-from vedette.train import Cuts, Dataset, Found, Space
+from vedette.train import Cuts, Dataset, Found, Space, leaks
+from vedette.validate.charts import Chart, Lines
 from vedette.validate.forecasts import forecast_metrics, seasonal_scale
 
 KEPT: Final = list(POINTS)
@@ -62,9 +63,9 @@ class Forecasts:
         dataset: Dataset,
         cuts: Cuts,
         parameters: Parameters,
-        material: Material,
+        material: Material,  # noqa: ARG002 -- the port's
         ground: Ground,
-        rival: Rival | None,  # noqa: ARG002
+        rival: Rival | None,
     ) -> Judged:
         """From rolling origins in the holdout: fitted on what is before it, asked from each origin on."""
         rows = dataset.clean().select(*KEPT)
@@ -77,12 +78,16 @@ class Forecasts:
         champion = None
         if rival and int(rival.parameters["horizon"]) == horizon:
             # Methods and their competition are the same; what differs is what the champion learnt, and when.
-    XX
+            known = Outlook()
+            known.load(part(rival.arrays, "model"))
             before, its_scales = _asked(rows, cuts, horizon, model=known)
             champion = forecast_metrics(before, its_scales) if not before.is_empty() else None
         origins = seen["made_at"].n_unique()
         basis = f"{seen['series'].n_unique():,} series, {origins} origins in the holdout, {horizon} steps from each"
-        return Judged(metrics, champion, groups=_groups(seen, scales, dataset), basis=basis)
+        findings = leaks.of_series(cuts.part(rows, "seen"), cuts.part(rows, "holdout"), ground.model.gap_seconds)
+        return Judged(
+            metrics, champion, findings=findings, groups=_groups(seen, scales, dataset), charts=_charts(seen), basis=basis
+        )
 
 
 def stepped(points: pl.DataFrame, step_seconds: int) -> pl.DataFrame:
@@ -131,6 +136,19 @@ def _groups(seen: pl.DataFrame, scales: pl.DataFrame, dataset: Dataset) -> pl.Da
 def _end(rows: pl.DataFrame) -> int:
     at = rows["at"].dt.timestamp("us").to_numpy()
     return int(at.max()) + 1 if len(at) else 0
+
+
+def _charts(seen: pl.DataFrame) -> list[Chart]:
+    """The first origin of the series whose error is that of the middle."""
+    relative = (pl.col("value") - pl.col("yhat")).abs() / (pl.col("value").abs() + 1e-9)
+    errors = seen.group_by("series").agg(error=relative.mean()).sort("error")
+    one = errors["series"][errors.height // 2]
+    near = seen.filter((pl.col("series") == one) & (pl.col("made_at") == seen["made_at"].min())).sort("at")
+    lines = {"seen": near["value"].to_list(), "forecast": near["yhat"].to_list()}
+    moments = near["at"].dt.timestamp("us").to_list()
+    lower, upper = near["yhat_lower_80"].to_list(), near["yhat_upper_80"].to_list()
+    caption = "A series of middling error: what came, what was forecast, and the bounds of 80 per cent."
+    return [Lines("One forecast", caption, moments, lines, lower, upper, time=True)]
 
 
 def crossing(forecast: pl.DataFrame, limit: float, side: str) -> pl.DataFrame:
