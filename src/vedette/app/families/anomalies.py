@@ -23,6 +23,7 @@ from vedette.core.types import Finding, State
 from vedette.models import Envelope
 from vedette.monitor.drift import times
 from vedette.monitor.golden import Golden
+from vedette.monitor.prediction import ScoreBaseline
 from vedette.train import Cuts, Dataset, Found, Range, Space, inside, leaks, merged, without
 from vedette.validate import checks, events, injection, intervals, outages
 from vedette.validate.charts import Bars, Chart, Lines
@@ -94,10 +95,18 @@ class Anomalies:
         """The memory of the detector after every point that may be learnt, and the baseline that it is held against."""
         rows = dataset.clean().select(*KEPT)
         detector = Envelope(**parameters)
-        detector.score(rows, 0)
+        said = detector.score(rows, 0)
         profile = Golden.of(rows)
         golden = profile.inherit(Golden.of_state(part(rival.arrays, "golden"))) if rival else profile
-        return whole("model", detector.state()) | whole("profile", profile.state()) | whole("golden", golden.state())
+        # Young detectors score otherwise, so the second half is what its scores are held against.
+        at = said["at"].dt.timestamp("us")
+        scores = ScoreBaseline.of(said.filter(at >= (at.min() or 0) + ((at.max() or 0) - (at.min() or 0)) // 2))  # type: ignore[operator]
+        return (
+            whole("model", detector.state())
+            | whole("profile", profile.state())
+            | whole("golden", golden.state())
+            | whole("scores", scores.state())
+        )
 
     def judge(
         self, dataset: Dataset, cuts: Cuts, parameters: Parameters, material: Material, ground: Ground, rival: Rival | None
