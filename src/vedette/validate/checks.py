@@ -72,7 +72,8 @@ def causal(score: Scorer, points: pl.DataFrame, share: float = 0.6) -> Finding:
     at = points["at"].to_physical()
     cut = int(at.quantile(share, "nearest") or 0)
     early = at <= cut
-    rows = _differ(score(points)[SCORE].filter(early), score(points.filter(early))[SCORE])
+    whole, alone = score(points)[SCORE], score(points.filter(early))[SCORE]
+    rows = _differ(whole.filter(early), alone) if len(whole) == points.height else int(early.sum())
     return Finding(
         "causal",
         passed=rows == 0,
@@ -88,9 +89,9 @@ def order_of_series(score: Scorer, points: pl.DataFrame, rng: np.random.Generato
     names = pl.DataFrame({"series": ids, "other": pl.Series(rng.permutation(len(ids)))})
     moved = points.with_row_index("row").join(names, on="series", how="left").sort("other", "at", maintain_order=True)
     renamed = moved.select(pl.col("other").cast(pl.Int64).alias("series"), *(name for name in points.columns if name != "series"))
-    there = score(renamed.select(points.columns))[SCORE]
-    back = pl.DataFrame({"row": moved["row"], SCORE: there}).sort("row")[SCORE]
-    return _order_finding("order_of_series", _differ(score(points)[SCORE], back), points.height, "series")
+    here, there = score(points)[SCORE], score(renamed.select(points.columns))[SCORE]
+    back = there.gather(moved["row"].arg_sort()) if len(there) == points.height else there.clear()
+    return _order_finding("order_of_series", _differ(here, back), points.height, "series")
 
 
 def order_of_columns(score: Scorer, frame: pl.DataFrame, rng: np.random.Generator) -> Finding:
