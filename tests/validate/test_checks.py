@@ -4,6 +4,7 @@ import polars as pl
 from vedette.core.frames import POINTS
 from vedette.validate import checks
 from vedette.validate.events import Events
+from vedette.validate.vocabulary import CHECKS
 
 MINUTE = 60_000_000
 
@@ -104,6 +105,16 @@ def test_the_worst_group_is_held_against_the_whole():
     assert "'b'" in finding.why
     assert checks.fairness(whole, {"a": event(40, 10), "tiny": event(0, 3)}).passed
     assert checks.fairness(whole, {}).passed
+
+
+def test_without_groups_the_worst_is_the_whole():
+    assert checks.worst_group(event(8, 2), {"tiny": event(0, 3)}) == ("all", 0.8)
+    assert checks.worst_group(event(8, 2), {"a": event(3, 2), "b": event(5, 0)}) == ("a", 0.6)
+
+
+def test_every_check_has_a_title():
+    names = {"arity", "causal", "fairness", "latency", "must_catch", "scores_finite", "scores_vary", "source_share"}
+    assert names | {"golden_drift", "order_of_columns", "order_of_series"} == set(CHECKS)
 
 
 def test_no_source_decides_alone():

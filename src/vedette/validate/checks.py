@@ -4,7 +4,7 @@ A scorer is anything that turns POINTS into rows with `anomaly_score`, from a fr
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import numpy as np
@@ -152,18 +152,26 @@ def must_catch(events: pl.DataFrame, floor: float = 0.5) -> Finding:
     )
 
 
+def worst_group(whole: Events, groups: Mapping[str, Events]) -> tuple[str, float]:
+    """The group whose events are found least, and its recall; groups of fewer than five events are not judged, and without any
+    other it is `all` and the recall of the whole.
+    """
+    judged = {name: each.recall for name, each in groups.items() if each.found + each.missed >= ENOUGH}
+    return min(judged.items(), key=lambda pair: pair[1], default=("all", whole.recall))
+
+
 def fairness(whole: Events, groups: Mapping[str, Events], ratio: float = 0.5) -> Finding:
     """No group is left behind: the recall of the worst is at least `ratio` of the whole's. Groups of few events are not judged.
 
     A group is only called worse where chance cannot explain it (its Wilson interval lies below what is required).
     """
-    judged = {name: each for name, each in groups.items() if each.found + each.missed >= ENOUGH}
-    if not judged or math.isnan(whole.recall):
+    name, recall = worst_group(whole, groups)
+    worst = groups.get(name, whole)
+    if math.isnan(recall):
         measured = "no group has enough events"
         return Finding("fairness", passed=True, measured=measured, required=_half(ratio), why="There is nothing to compare.")
-    name, worst = min(judged.items(), key=lambda pair: pair[1].recall)
     passed = wilson(worst.found, worst.found + worst.missed).upper >= ratio * whole.recall
-    finds = f"{name} has {100 * worst.recall:.0f} % of its events found, {100 * whole.recall:.0f} % are found of all"
+    finds = f"{name} has {100 * recall:.0f} % of its events found, {100 * whole.recall:.0f} % are found of all"
     return Finding(
         "fairness",
         passed=passed,
@@ -258,8 +266,3 @@ def _order_finding(check: str, rows: int, count: int, what: str) -> Finding:
         if rows == 0
         else f"Scores hang on the order of {what}, which is chance.",
     )
-
-
-def rejected(findings: Sequence[Finding]) -> tuple[Finding, ...]:
-    """Those that did not pass."""
-    return tuple(each for each in findings if not each.passed)

@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from vedette.core.types import Finding
 from vedette.validate.charts import Bars, Curve, Lines, Reliability
 from vedette.validate.intervals import Interval
-from vedette.validate.vocabulary import METRICS, metric, written
+from vedette.validate.vocabulary import METRICS, metric, titled, written
 
 Chart = Lines | Bars | Curve | Reliability
 
@@ -113,15 +113,6 @@ class Report:
             return f"Accepted: it passed all {len(self.findings)} checks."
         names = ", ".join(titled(each.check) for each in self.failed)
         return f"Rejected by {len(self.failed)} of {len(self.findings)} checks: {names}."
-
-
-def titled(check: str) -> str:
-    """The name of a check or figure to a person.
-
-    >>> titled("scores_finite"), titled("wql")
-    ('scores finite', 'weighted quantile loss')
-    """
-    return metric(check).title
 
 
 def html(report: Report) -> str:

@@ -74,6 +74,33 @@ METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
 )
 
 
+#: What the checks that are no figures are called.
+CHECKS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "arity": "one answer a point",
+        "causal": "no look ahead",
+        "fairness": "no group left behind",
+        "golden_drift": "near the golden baseline",
+        "latency": "time a point against the champion",
+        "must_catch": "every kind of outage caught",
+        "order_of_columns": "order of columns does not matter",
+        "order_of_series": "order of series does not matter",
+        "scores_finite": "scores are numbers",
+        "scores_vary": "scores differ",
+        "source_share": "no source dominates",
+    }
+)
+
+
+def titled(name: str) -> str:
+    """What a check or a figure is called.
+
+    >>> titled("causal"), titled("wql")
+    ('no look ahead', 'weighted quantile loss')
+    """
+    return CHECKS.get(name) or metric(name).title
+
+
 def metric(name: str) -> Metric:
     """The figure of that name; an unknown one speaks for itself.
 
