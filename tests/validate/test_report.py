@@ -133,7 +133,7 @@ def test_a_page_is_well_formed_and_needs_nothing_but_itself():
 
 def test_a_page_begins_with_the_verdict_and_tells_what_failed_first():
     text = " ".join("".join(Page(html(sample())).words).split())
-    assert text.index("Rejected by 2 of 9 checks: false alarms a series-week, every kind of outage caught.") < text.index(
+    assert text.index("Rejected: it failed 2 of 9 checks (false alarms a series-week, every kind of outage caught).") < text.index(
         "Findings"
     )
     assert text.index("error plateau (0 of 3 caught)") < text.index("recall of must-catch outages")
