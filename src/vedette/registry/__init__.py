@@ -10,8 +10,8 @@ times; `pyfunc` lets an MLflow user load a version by choice.
 """
 
 from vedette.registry.keys import Key, Keys
-from vedette.registry.pointers import Move, Pointers
+from vedette.registry.pointers import Pointed, Pointers
 from vedette.registry.settings import RegistrySettings
 from vedette.registry.store import Registry
 
-__all__ = ["Key", "Keys", "Move", "Pointers", "Registry", "RegistrySettings"]
+__all__ = ["Key", "Keys", "Pointed", "Pointers", "Registry", "RegistrySettings"]

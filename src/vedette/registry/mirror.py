@@ -27,6 +27,7 @@ LIMITS: Final = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
@@ -48,6 +49,7 @@ logging.getLogger("alembic").setLevel(logging.WARNING)
 ALIASES: Final = ("champion", "challenger")
 _PARAMS: Final = 100
 _LONGEST: Final = 5000
+_USER: Final = re.compile(r"//[^/@\s]*@")
 _STRANGE: Final = re.compile(r"[^\w.\- /]")
 
 
@@ -89,13 +91,14 @@ class Mirror:
         try:
             return ask()
         except MlflowException as error:
-            told = f"MLflow at {_shown(self.uri)}: {str(error).splitlines()[0]}"
+            # Without the error itself: it may hold the password of the address.
+            told = f"MLflow at {_shown(self.uri)}: {_USER.sub('//', str(error).splitlines()[0])}"
             if error.error_code in {"INVALID_PARAMETER_VALUE", "PERMISSION_DENIED", "UNAUTHENTICATED"}:
-                raise Rejected(told) from error
-            raise Transient(f"{told}; the versions are safe, and mirrored later", retry_after=60) from error
+                raise Rejected(told) from None
+            raise Transient(f"{told}; the versions are safe, and mirrored later", retry_after=60) from None
         except (RequestException, SQLAlchemyError, OSError) as error:
             told = f"MLflow at {_shown(self.uri)} cannot be used now: {type(error).__name__}"
-            raise Transient(f"{told}; the versions are safe, and mirrored later", retry_after=60) from error
+            raise Transient(f"{told}; the versions are safe, and mirrored later", retry_after=60) from None
 
     def _model(self, client: MlflowClient, name: str) -> Iterable[str]:
         experiment = self._experiment(client, name)

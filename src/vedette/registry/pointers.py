@@ -39,7 +39,7 @@ _HISTORY: Final = sa.Table(
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
+class Pointed:
     """That an alias was moved: when (UTC microseconds), of what model, whereto and whence, by whom and why. None is nowhere."""
 
     at: int
@@ -117,12 +117,12 @@ class Pointers:
         now = self.alias(name, alias)
         raise Rejected(f"{alias} of '{name}' is on {_told(now)} by now, not on {_told(expected)}; nothing was moved, look again")
 
-    def history(self, name: str) -> tuple[Move, ...]:
+    def history(self, name: str) -> tuple[Pointed, ...]:
         """Every move of an alias of `name`, the newest first."""
         columns = [each for each in _HISTORY.c if each.name != "id"]
         query = sa.select(*columns).where(_HISTORY.c.name == name).order_by(_HISTORY.c.id.desc())
         with self._begin() as db:
-            return tuple(Move(**row) for row in db.execute(query).mappings())
+            return tuple(Pointed(**row) for row in db.execute(query).mappings())
 
     def previous(self, name: str, alias: str) -> int | None:
         """The version to roll back to: the one before the present one came. Never one that was itself rolled back from.
