@@ -43,6 +43,10 @@ PAGES = (
     "/series/7",
     "/series/{cpu}",
     "/series/{stream}",
+    "/models",
+    "/models/cpu",
+    "/models/cpu/8",
+    "/models/tickets",
     "/nothing",
 )
 
