@@ -16,6 +16,8 @@ from vedette.core.ports import Frame
 TEXT: Final = 65_536
 #: May come as ISO 8601 where it is declared as INT64: UTC microseconds then.
 TIMESTAMP: Final = "timestamp"
+#: What msgspec raises at what it cannot read.
+UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _PLACE: Final = re.compile(r" - at `\$(?P<path>[^`]*)`$")
 _FIRST: Final = re.compile(r"\[(\d+)\]")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -49,14 +51,16 @@ _NESTED: Final = {
 }
 
 
-def refused(error: msgspec.MsgspecError | UnicodeDecodeError, field: str = "") -> BadRecord:
-    """What msgspec found, as ours: `field` and the place in it, or the path to it from the top of the document.
+def refused(error: Exception, field: str = "") -> BadRecord:
+    """One of `UNREADABLE` as ours: `field` and the place in it, or the path to it from the top of the document.
 
     >>> print(refused(msgspec.ValidationError("Expected `float`, got `str` - at `$[3]`"), "value"))
     record 3: field 'value': expected float, got str
     """
     if isinstance(error, UnicodeDecodeError):
         return BadRecord("expected UTF-8", field=field)
+    if isinstance(error, RecursionError):
+        return BadRecord("it is nested too deep", field=field)
     text = str(error)
     place = _PLACE.search(text)
     reason = _PLACE.sub("", text).replace("`", "")
@@ -75,7 +79,7 @@ def decoded(name: str, datatype: str, data: msgspec.Raw, *, nested: bool = False
         if not nested:
             return pl.Series(name, _FLAT[datatype].decode(data), dtype=DATATYPES[datatype].dtype)
         return pl.Series(name, [value for (value,) in _NESTED[datatype].decode(data)], dtype=DATATYPES[datatype].dtype)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise refused(error, name) from error
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from vedette.core.errors import BadRecord
 from vedette.core.ports import Frame
-from vedette.web.columns import assembled, check_rows, converted, declared, outgoing, refused
+from vedette.web.columns import UNREADABLE, assembled, check_rows, converted, declared, outgoing, refused
 from vedette.web.view import Served
 
 Columns = Mapping[str, Sequence[Any]]
@@ -64,7 +64,7 @@ def answered(served: Served, answer: Frame) -> bytes:
 def _json(body: bytes, inputs: Mapping[str, str], limit: int) -> Columns:
     try:
         sent = _BODY.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise refused(error) from error
     given = [name for name in FORMATS if getattr(sent, name) is not None]
     if len(given) != 1:

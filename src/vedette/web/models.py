@@ -37,6 +37,7 @@ REPORT_POLICY: Final = (
 )
 REASON: Final = 2000
 MOVES: Final = {"PROMOTE": "forward", "HOLD": "held", "ROLL_BACK": "back"}
+PLACES: Final = {"shadow": "in shadow", "canary": "in canary", "champion": "the champion"}
 STAGES: Final = ("shadow", "canary", "champion")
 _MOVED: Final[dict[int | str, dict[str, Any]]] = {
     403: {"model": Fault, "description": "A page of another site sent it"},
@@ -137,7 +138,7 @@ def pages(view: View, templates: Environment) -> APIRouter:
     router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
     def page(name: str, **values: Any) -> HTMLResponse:  # noqa: ANN401 -- whatever the template shows
-        told = {"now": view.clock(), "stages": stages, "drifts": drifts, "since": since, "moves": MOVES} | values
+        told = {"now": view.clock(), "stages": stages, "drifts": drifts, "since": since, "moves": MOVES, "places": PLACES} | values
         return HTMLResponse(templates.get_template(f"{name}.html.j2").render(told))
 
     @router.get("/models")

@@ -12,7 +12,18 @@ import polars as pl
 
 from vedette.core.errors import BadRecord
 from vedette.core.ports import Frame
-from vedette.web.columns import DATATYPES, TIMESTAMP, assembled, check_rows, converted, declared, decoded, outgoing, refused
+from vedette.web.columns import (
+    DATATYPES,
+    TIMESTAMP,
+    UNREADABLE,
+    assembled,
+    check_rows,
+    converted,
+    declared,
+    decoded,
+    outgoing,
+    refused,
+)
 from vedette.web.view import Served
 
 _Name = Annotated[str, msgspec.Meta(max_length=512)]
@@ -57,7 +68,7 @@ def parsed(body: bytes, served: Served, limit: int) -> tuple[Request, Frame]:
     """
     try:
         request = _REQUEST.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise refused(error) from error
     for wanted in request.outputs:
         declared(wanted.name, served.outputs)
@@ -105,7 +116,7 @@ def _column(tensor: Tensor, datatype: str, limit: int) -> pl.Series:
     if len(shape) not in {1, 2} or shape[1:] not in ([], [1]):
         raise BadRecord(f"expected the shape [rows] or [rows, 1], got {shape}", field=tensor.name)
     check_rows(shape[0], limit)
-    nested = len(shape) == 2 and bytes(tensor.data[:64]).replace(b" ", b"").startswith(b"[[")
+    nested = len(shape) == 2 and b"".join(bytes(memoryview(tensor.data)[:64]).split()).startswith(b"[[")
     if tensor.datatype in DATATYPES[datatype].sent:
         column = decoded(tensor.name, datatype, tensor.data, nested=nested)
     elif tensor.name == TIMESTAMP and (datatype, tensor.datatype) == ("INT64", "BYTES"):
