@@ -226,7 +226,7 @@ def test_a_version_is_promoted_by_the_form_and_only_with_a_reason(browser, start
     assert browser.run("document.querySelector('form[action$=promote]').checkValidity()") is False
     browser.run("document.querySelector('#why-promote').value = 'it is better'")
     browser.run("document.querySelector('form[action$=promote] button').click()")
-    browser.wait("document.body.textContent.includes('it is better')")
+    browser.wait("document.body?.textContent.includes('it is better') && document.readyState === 'complete'")
     assert "version 8" in browser.run("document.querySelector('.way .champion').textContent")
 
 

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Final
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
@@ -147,6 +147,9 @@ class Desk:
         return self._serving().get(names[0], request.query_params.get("version"))
 
     async def _body(self, request: Request, hold: Callable[[int], None]) -> bytes:
+        coding = request.headers.get("content-encoding", "identity")
+        if coding != "identity":
+            raise BadRecord(f"expected no coding, got {coding[:20]}", field="content-encoding", status=415)
         declared = request.headers.get("content-length", "0")
         if declared.isdecimal() and int(declared[:20]) > self._limits.bytes:
             raise self._long()
@@ -162,6 +165,8 @@ class Desk:
                     chunks.append(chunk)
         except TimeoutError as error:
             raise BadRecord(f"the body took longer than {self._limits.body_seconds:g} seconds", status=408) from error
+        except ClientDisconnect as error:
+            raise BadRecord("the sender left before the body ended") from error
         return b"".join(chunks)
 
     def _long(self) -> BadRecord:
