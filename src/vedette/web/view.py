@@ -1,6 +1,7 @@
 """What this room asks of a running pipeline; `vedette.app.App` is one."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,6 +12,7 @@ from vedette.app.home import Incident
 from vedette.config import Config
 from vedette.core.ports import Clock
 from vedette.core.telemetry import Telemetry
+from vedette.core.types import Card, Decision, Signal
 
 
 class Tables(Protocol):
@@ -34,6 +36,100 @@ class Cases(Protocol):
 
     def get(self, incident: str) -> Incident:
         """The incident with that id, or NotFound."""
+
+
+class Served(Protocol):
+    """One version that is deployed. Its columns have the datatypes of the Open Inference Protocol: BYTES, FP64, INT64."""
+
+    @property
+    def name(self) -> str:
+        """Of the model."""
+
+    @property
+    def version(self) -> str:
+        """Of the model."""
+
+    @property
+    def family(self) -> str:
+        """`anomalies`, `forecasts` or `classes`."""
+
+    @property
+    def inputs(self) -> Mapping[str, str]:
+        """Datatype by column, in order; all are needed."""
+
+    @property
+    def outputs(self) -> Mapping[str, str]:
+        """Datatype by column, in order."""
+
+    def predict(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Row for row, or for forecasts some rows for each `series`; called by one thread at a time, with the columns of `inputs`.
+
+        One call may hold the rows of several who asked; no two of them name the same `series`.
+        """
+
+
+class Serving(Protocol):
+    """The versions that are deployed now. A version is the same object as long as it is deployed."""
+
+    def served(self) -> Sequence[Served]:
+        """All of them."""
+
+    def get(self, name: str, version: str | None) -> Served:
+        """That version, or where it is None the one that speaks for the model now; or NotFound."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelView:
+    """A model as its pages show it.
+
+    Attributes:
+        name, family: as declared.
+        champion: the version that speaks; None while there is none.
+        candidate: the version on its way; None while there is none.
+        stage: where the candidate stands, `shadow` or `canary`; empty where there is none.
+        share: of the traffic that the candidate speaks for, 0 to 1.
+        versions: the newest first.
+        decisions: the newest first.
+        signals: what monitors said of it, the newest first.
+        gauges: figures by name. Those that begin with `drift` are shares of what is borne: from 1 on it has drifted. Those that
+            end in `_seconds` are durations.
+        learning: in words what it still has to learn; empty where there is nothing.
+    """
+
+    name: str
+    family: str
+    champion: int | None = None
+    candidate: int | None = None
+    stage: str = ""
+    share: float = 0.0
+    versions: tuple[Card, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    signals: tuple[Signal, ...] = ()
+    gauges: Mapping[str, float] = field(default_factory=dict)
+    learning: str = ""
+
+    def card(self, version: int | None) -> Card | None:
+        """The card of that version, where it is known."""
+        return next((card for card in self.versions if card.version == version), None)
+
+
+class Models(Protocol):
+    """The models with all their versions, to look at and to decide on."""
+
+    def names(self) -> Sequence[str]:
+        """Of all, in order."""
+
+    def model(self, name: str) -> ModelView:
+        """One, or NotFound."""
+
+    def report(self, name: str, version: int) -> bytes:
+        """The report of a version as HTML, or NotFound."""
+
+    def promote(self, name: str, version: int, actor: str, reason: str) -> Decision:
+        """A step forward for `version`, by `actor`; or Rejected, which says why not."""
+
+    def rollback(self, name: str, actor: str, reason: str) -> Decision:
+        """Back to the champion before, by `actor`; or Rejected, which says why not."""
 
 
 class View(Protocol):
@@ -60,8 +156,19 @@ class View(Protocol):
         """The incidents."""
 
     @property
+    def serving(self) -> Serving:
+        """The versions that answer requests."""
+
+    @property
+    def models(self) -> Models:
+        """All models and their versions."""
+
+    @property
     def telemetry(self) -> Telemetry:
         """Its own metrics."""
+
+    def datasets(self) -> Sequence[Mapping[str, Any]]:
+        """What models learn from, the newest first: plain values by name, `name` and `version` among them."""
 
     def receivers(self) -> list[Route]:
         """The routes that others send to."""
