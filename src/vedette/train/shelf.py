@@ -114,7 +114,7 @@ class Answers(MutableMapping[str, float]):
             try:
                 key, value = msgspec.json.decode(line, type=tuple[str, float])
             except msgspec.DecodeError:
-                break  # the line that was being written when it was killed
+                continue  # a line that was being written when it was killed
             self._known[key] = value
 
     def __getitem__(self, key: str) -> float:
@@ -124,7 +124,8 @@ class Answers(MutableMapping[str, float]):
         self._known[key] = value
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("ab") as file:
-            file.write(msgspec.json.encode((key, value)) + b"\n")
+            # The line break comes first, so that half a line from before stays alone.
+            file.write(b"\n" + msgspec.json.encode((key, value)))
 
     def __delitem__(self, key: str) -> None:
         del self._known[key]
