@@ -97,6 +97,8 @@ class Shelf:
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_name(f".{path.name}.{os.getpid()}")
         write(fresh)
+        with fresh.open("rb") as file:
+            os.fsync(file.fileno())
         fresh.replace(path)
 
 
