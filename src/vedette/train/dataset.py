@@ -25,7 +25,7 @@ class Manifest:
         left_out: `start, end, why` and how many series, of what is not learnt.
         rows, series: how many there are; `removed` how many rows lie in what was left out.
         sources: each source's share of the rows; `thinned` the rows that the cap on a source took.
-        rows_digest, digest: of the rows, and of rows and everything above.
+        rows_digest, digest: of the rows, and of them and everything above but the version and `tables`.
     """
 
     name: str
