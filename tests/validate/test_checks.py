@@ -3,7 +3,7 @@ import polars as pl
 
 from vedette.core.frames import POINTS
 from vedette.validate import checks
-from vedette.validate.events import Events
+from vedette.validate.counting import Events
 from vedette.validate.vocabulary import CHECKS
 
 MINUTE = 60_000_000

@@ -8,13 +8,13 @@ its arguments: points, scores, labels and a seeded generator come in, values go 
 
 from vedette.validate.charts import Bars, Curve, Lines, Reliability
 from vedette.validate.classes import by_class, class_metrics, confusion, cost_by_class, reliability
+from vedette.validate.counting import WINDOWS, Events, Outcomes, events, from_labels, from_windows
 from vedette.validate.curves import auc_pr, sweep, vus_pr
-from vedette.validate.events import WINDOWS, Events, Outcomes, events, from_labels, from_windows
 from vedette.validate.forecasts import forecast_metrics, seasonal_scale
 from vedette.validate.gates import DEFAULT_GATES, Gate, gates_for, judge
 from vedette.validate.injection import KINDS, MUST_CATCH, inject
 from vedette.validate.intervals import Interval, block_bootstrap, poisson, wilson
-from vedette.validate.nab import nab, nab_curve
+from vedette.validate.numenta import nab, nab_curve
 from vedette.validate.report import Figure, Report, document, html, markdown
 from vedette.validate.vocabulary import METRICS, metric, written
 

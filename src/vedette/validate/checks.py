@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from vedette.core.types import Finding
-from vedette.validate.events import Events
+from vedette.validate.counting import Events
 from vedette.validate.intervals import wilson
 from vedette.validate.vocabulary import written
 

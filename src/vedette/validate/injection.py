@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from vedette.core.frames import POINTS, conform
-from vedette.validate.events import WINDOWS
+from vedette.validate.counting import WINDOWS
 
 Array = np.ndarray[Any, Any]
 

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from vedette.validate import nab, nab_curve
-from vedette.validate.nab import PROFILES
+from vedette.validate.numenta import PROFILES
 
 COUNT = 4000
 
