@@ -129,9 +129,11 @@ def test_versions_that_are_not_ours_are_left_alone_and_told(registry, make, pape
     client.create_registered_model("web")
     client.create_model_version("web", "file:///elsewhere", await_creation_for=0)
     registry.add(make(), papers)
+    registry.add(make(name="xyz"), papers)
     with pytest.raises(Rejected, match="MLflow holds another web@1 than ours"):
         mirror.reconcile()
     assert client.get_model_version("web", "1").source == "file:///elsewhere"
+    assert client.get_model_version("xyz", "1").tags["vedette.label"] == "xyz@1"
 
 
 def test_what_mlflow_would_not_take_is_taken_even_so(registry, make, mirror):

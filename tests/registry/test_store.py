@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from model_signing import verifying
 
 from vedette.core.errors import BadRecord, NotFound, Tampered, Transient
 from vedette.core.types import Artefact, Card
@@ -253,3 +254,11 @@ registry.load("web", 1), registry.cards(), registry.verify()
 sys.exit(heavy or "mlflow" in sys.modules)
 """
     assert run(script, tmp_path) == 0
+
+
+def test_the_tool_of_openssf_verifies_a_version_without_us(kept, tmp_path):
+    config = verifying.Config().use_elliptic_key_verifier(public_key=Keys(tmp_path / "keys").list()[0].path)
+    config.verify(kept, kept / "model.sig")
+    (kept / "report.md").write_text("better")
+    with pytest.raises(ValueError, match=r"Hash mismatch for 'report\.md'"):
+        config.verify(kept, kept / "model.sig")

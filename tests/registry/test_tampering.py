@@ -109,8 +109,11 @@ def test_a_directory_that_is_a_link(registry, kept, parsed, tmp_path, step):
     place = kept if step == "1" else kept.parent
     shutil.move(place, tmp_path / "same")
     place.symlink_to(tmp_path / "same")
+    (tmp_path / "same" / "tmp-9").mkdir()
     refused(registry, parsed, f"{step} is not a directory of its own")
     assert not all(each.passed for each in registry.verify())
+    assert registry.cards() == ()
+    assert (registry.sweep(), (tmp_path / "same" / "tmp-9").exists()) == (0, True)
 
 
 def test_what_would_fill_the_memory(registry, kept, parsed):
