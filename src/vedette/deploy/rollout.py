@@ -17,6 +17,8 @@ from vedette.core.types import Decision
 HOUR: Final = 3_600_000_000
 Stage = Literal["", "shadow", "canary", "probation"]
 Share = Annotated[float, Field(gt=0, lt=1)]
+#: An error of that many half widths is none: two versions of constant series differ by rounding alone.
+NO_ERROR: Final = 0.01
 
 
 class RolloutSettings(Settings):
@@ -117,8 +119,9 @@ def faults(seen: Evidence, settings: RolloutSettings) -> Iterator[str]:
         ratio = (own.seconds / own.points) / (other.seconds / other.points)
         if ratio > settings.most_time_ratio:
             yield f"it takes {ratio:.1f} times as long for a point"
-    if other.errors >= settings.least_points and own.mean_error > settings.most_error_ratio * other.mean_error:
-        yield f"its expectation is {own.mean_error / max(other.mean_error, 1e-300):.1f} times as far from what is seen"
+    usual = max(other.mean_error, NO_ERROR)
+    if other.errors >= settings.least_points and own.mean_error > settings.most_error_ratio * usual:
+        yield f"its expectation is {own.mean_error / usual:.1f} times as far from what is seen"
 
 
 @dataclass(frozen=True, slots=True)
