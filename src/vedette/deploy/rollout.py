@@ -174,7 +174,7 @@ def next_step(standing: Standing, seen: Evidence, at: int, settings: RolloutSett
     wanted = settings.shadow_hours if standing.stage == "shadow" else settings.canary_hours
     if not settings.automatic or lasted < wanted:
         return None
-    higher = [share for share in settings.canary_shares if share > standing.share]
+    higher = sorted(share for share in settings.canary_shares if share > standing.share)
     stage, where = ("canary", f"speaks for {higher[0]:.0%} of the series") if higher else ("champion", "speaks for all series")
     evidence |= {"next_share": higher[0] if higher else 1.0}
     return Decision(at, standing.model, standing.candidate, "PROMOTE", stage, f"it {where} now, {told}", evidence)
