@@ -181,7 +181,9 @@ def next_step(standing: Standing, seen: Evidence, at: int, settings: RolloutSett
 
 
 def after(standing: Standing, decision: Decision, probation: bool) -> Standing:  # noqa: FBT001 -- whether a champion is watched at first
-    """Where the versions stand once `decision` is carried out.
+    """Where the versions stand once `decision` is carried out; where they are, where it fits nothing that stands.
+
+    A version is in one place at most: what speaks for all series is no candidate, and a candidate nothing to go back to.
 
     >>> first = after(Standing("web"), Decision(7, "web", 1, "PROMOTE", "champion", "the first"), True)
     >>> first.champion, first.stage, first.revision
@@ -193,18 +195,20 @@ def after(standing: Standing, decision: Decision, probation: bool) -> Standing: 
     1
     """
     moved = replace(standing, since=decision.at, revision=standing.revision + 1)
+    version = decision.version
     match decision.move, decision.stage:
-        case "PROMOTE", ("shadow" | "canary") as stage:
+        case "PROMOTE", ("shadow" | "canary") as stage if version != standing.champion:
             share = float(decision.evidence.get("next_share", 0.1)) if stage == "canary" else 0.0
-            moved = replace(moved, candidate=decision.version, stage=stage, share=share)
-        case "PROMOTE", _:
+            previous = 0 if version == standing.previous else standing.previous
+            moved = replace(moved, previous=previous, candidate=version, stage=stage, share=share)
+        case "PROMOTE", "champion" if version != standing.champion:
             watched: Stage = "probation" if probation and standing.champion else ""
-            moved = replace(moved, champion=decision.version, previous=standing.champion, candidate=0, stage=watched, share=0.0)
-        case "ROLL_BACK", "rejected":
+            moved = replace(moved, champion=version, previous=standing.champion, candidate=0, stage=watched, share=0.0)
+        case "ROLL_BACK", "rejected" if version == standing.candidate:
             moved = replace(moved, candidate=0, stage="", share=0.0)
-        case "ROLL_BACK", _:
+        case "ROLL_BACK", "retired" if version == standing.champion:
             moved = replace(moved, champion=standing.previous, previous=0, candidate=0, stage="", share=0.0)
-        case "HOLD", "champion":
+        case "HOLD", "champion" if standing.stage == "probation":
             moved = replace(moved, stage="")
         case _:
             return standing
