@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from vedette.core.errors import Rejected, Transient
-from vedette.registry import Pointers, RegistrySettings
+from vedette.registry import RegistrySettings
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.xdist_group("mlflow")]
 
@@ -35,9 +35,8 @@ def empty(tmp_path_factory):
 
 
 @pytest.fixture
-def pointers(tmp_path):
-    with Pointers(f"sqlite:///{tmp_path / 'vedette.db'}") as made:
-        yield made
+def pointers():
+    return {}
 
 
 @pytest.fixture
@@ -45,7 +44,7 @@ def mirror(tmp_path, registry, pointers, empty):
     from vedette.registry.mirror import Mirror
 
     shutil.copy(empty, tmp_path / "mlflow.db")
-    return Mirror(tmp_path, registry, pointers)
+    return Mirror(tmp_path, registry, lambda _name: dict(pointers))
 
 
 @pytest.fixture
@@ -56,8 +55,11 @@ def client(mirror):
     return MlflowClient(mirror.uri, mirror.uri)
 
 
-def point(pointers, alias, version, expected=None):
-    pointers.point("web", alias, version, expected=expected, at=1, actor="ann", reason="because")
+def point(pointers, alias, version, _before=None):
+    if version is None:
+        del pointers[alias]
+    else:
+        pointers[alias] = version
 
 
 def test_mlflows_client_sees_runs_versions_and_aliases(registry, make, papers, pointers, mirror, client):
@@ -181,7 +183,7 @@ def test_while_mlflow_is_away_all_goes_on_and_every_call_ends(
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     uri = "http://127.0.0.1:9" if how == "nobody" else request.getfixturevalue(how)
-    away = type(mirror)(tmp_path, registry, pointers, RegistrySettings(tracking_uri=uri))
+    away = type(mirror)(tmp_path, registry, lambda _name: dict(pointers), RegistrySettings(tracking_uri=uri))
     registry.add(make(), papers)
     began = time.monotonic()
     with pytest.raises(Transient, match="mirrored later") as told:
@@ -228,7 +230,7 @@ def test_a_real_mlflow_server_takes_it(tmp_path, registry, make, papers, pointer
         registry.add(make(), papers)
         registry.add(make(2), papers)
         point(pointers, "champion", 2)
-        mirror = Mirror(tmp_path, registry, pointers, RegistrySettings(tracking_uri=uri))
+        mirror = Mirror(tmp_path, registry, lambda _name: dict(pointers), RegistrySettings(tracking_uri=uri))
         assert mirror.reconcile() == ("web@1: mirrored", "web@2: mirrored", "web: champion is 2")
         assert mirror.reconcile() == ()
         champion = MlflowClient(uri, uri).get_model_version_by_alias("web", "champion")

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from vedette.act import Incident, IncidentStore
+from vedette.app.models import ModelView
 from vedette.config import Config, Web
 from vedette.core.errors import NotFound, Rejected
 from vedette.core.frames import AT, from_rows
@@ -22,7 +23,6 @@ from vedette.core.telemetry import Telemetry
 from vedette.core.types import Card, Decision, Finding, Signal
 from vedette.lake import TABLES, Lake
 from vedette.web import build
-from vedette.web.view import ModelView
 
 NOW = 1_795_500_000_000_000
 SECOND = 1_000_000

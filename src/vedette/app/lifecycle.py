@@ -1,6 +1,6 @@
-"""What is done beside the stream now and then: forecasts that are due, figures that come late, trainings that are wished for.
+"""What is done beside the stream now and then: forecasts that are due, late figures, trainings that are wished for.
 
-The stream itself never waits for any of it. Trainings are handed to `train`, which live is another process and in time-lapse a call.
+The stream itself never waits for any of it. Trainings are handed to `train`: live that is another process, in time-lapse a call.
 """
 
 from collections import Counter

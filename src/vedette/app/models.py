@@ -14,7 +14,21 @@ from vedette.deploy import Deployments, Standing
 
 @dataclass(frozen=True, slots=True)
 class ModelView:
-    """A model at a glance; see `vedette.web.view.ModelView`, which asks for these."""
+    """A model as its pages show it.
+
+    Attributes:
+        name, family: as declared.
+        champion: the version that speaks; None while there is none.
+        candidate: the version on its way; None while there is none.
+        stage: where the candidate stands, `shadow` or `canary`; empty where there is none.
+        share: of the traffic that the candidate speaks for, 0 to 1.
+        versions: the newest first.
+        decisions: the newest first.
+        signals: what monitors said of it, the newest first.
+        gauges: figures by name. Those that begin with `drift` are shares of what is borne: from 1 on it has drifted. Those that
+            end in `_seconds` are durations.
+        learning: in words what it still has to learn; empty where there is nothing.
+    """
 
     name: str
     family: str

@@ -137,7 +137,7 @@ class App:
         incidents = Incidents(declared.act, self.catalogue, here)
         self.loop = Loop(declared, home, self.lake, self.store, self.catalogue, recipe.digest, self.clock)
         undo.callback(self.loop.close)
-        self.scorer = Scorer(standard(declared.detectors) | {"envelope": self.loop.fleet})
+        self.scorer = Scorer({**standard(declared.detectors), "envelope": self.loop.fleet})
         self.flow = Flow(
             self.log.reader,
             Journey(recipe, self.scorer, incidents, self.telemetry, self.clock, declared.lake, self.loop),

@@ -38,7 +38,7 @@ class Trainer:
             command += ["--config", str(self._path)]
         with (folder / "log").open("ab") as told:
             # In the home, where no other vedette.yaml lies that would be taken for ours.
-            self._running[name] = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=told, stderr=told, cwd=self._home)
+            self._running[name] = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=told, stderr=told, cwd=self._home)  # noqa: S603 -- our own command
         os.setpriority(os.PRIO_PROCESS, self._running[name].pid, 10)
 
     def running(self, name: str) -> bool:

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from vedette.app.home import Incident
+from vedette.app.models import ModelView
 from vedette.core.catalogue import SeriesInfo
 from vedette.core.types import Card, Decision, Signal
 from vedette.web.reader import Curve, DeadLetter, LogLine, plain
-from vedette.web.view import ModelView
 
 
 class Answer(BaseModel):

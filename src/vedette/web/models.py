@@ -12,6 +12,7 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment
 
+from vedette.app.models import ModelView
 from vedette.core.errors import BadRecord, NotFound
 from vedette.core.types import Card, Decision
 from vedette.web.answers import (
@@ -28,7 +29,7 @@ from vedette.web.answers import (
 from vedette.web.api import REFUSED, BoundedRoute, Limit, actor
 from vedette.web.pages import form
 from vedette.web.reader import plain
-from vedette.web.view import Models, ModelView, View
+from vedette.web.view import Models, View
 
 #: Of a report: it may look as it likes, but is of no origin, runs nothing and loads nothing.
 REPORT_POLICY: Final = (

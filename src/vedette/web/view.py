@@ -1,7 +1,6 @@
 """What this room asks of a running pipeline; `vedette.app.App` is one."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -9,10 +8,11 @@ import polars as pl
 from starlette.routing import Route
 
 from vedette.app.home import Incident
+from vedette.app.models import ModelView
 from vedette.config import Config
 from vedette.core.ports import Clock
 from vedette.core.telemetry import Telemetry
-from vedette.core.types import Card, Decision, Signal
+from vedette.core.types import Decision
 
 
 class Tables(Protocol):
@@ -76,41 +76,6 @@ class Serving(Protocol):
 
     def get(self, name: str, version: str | None) -> Served:
         """That version, or where it is None the one that speaks for the model now; or NotFound."""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelView:
-    """A model as its pages show it.
-
-    Attributes:
-        name, family: as declared.
-        champion: the version that speaks; None while there is none.
-        candidate: the version on its way; None while there is none.
-        stage: where the candidate stands, `shadow` or `canary`; empty where there is none.
-        share: of the traffic that the candidate speaks for, 0 to 1.
-        versions: the newest first.
-        decisions: the newest first.
-        signals: what monitors said of it, the newest first.
-        gauges: figures by name. Those that begin with `drift` are shares of what is borne: from 1 on it has drifted. Those that
-            end in `_seconds` are durations.
-        learning: in words what it still has to learn; empty where there is nothing.
-    """
-
-    name: str
-    family: str
-    champion: int | None = None
-    candidate: int | None = None
-    stage: str = ""
-    share: float = 0.0
-    versions: tuple[Card, ...] = ()
-    decisions: tuple[Decision, ...] = ()
-    signals: tuple[Signal, ...] = ()
-    gauges: Mapping[str, float] = field(default_factory=dict)
-    learning: str = ""
-
-    def card(self, version: int | None) -> Card | None:
-        """The card of that version, where it is known."""
-        return next((card for card in self.versions if card.version == version), None)
 
 
 class Models(Protocol):
