@@ -115,7 +115,7 @@ class Mirror:
     def _steps(self, client: MlflowClient, name: str) -> Iterable[str]:
         experiment = self._experiment(client, name)
         there = {int(each.version): each for each in _pages(lambda token: _versions(client, name, token))}
-        aliases = self._aliases(name)
+        aliases = dict(sorted(self._aliases(name).items()))
         for card in self._registry.cards(name):
             stage = ",".join(alias for alias, version in aliases.items() if version == card.version)
             if card.version in there:
