@@ -70,9 +70,11 @@ class Lane:
         point up to now, where the two keep the same kind of memory; `learnt` gives what it has learnt in training, for the series
         that nobody here has seen.
         """
-        seats = {self.plan.champion.version: self.champion}
-        if self.plan.other and self.other:
-            seats[self.plan.other.version] = self.other
+        seats = {}
+        if plan.model == self.plan.model:
+            seats = {self.plan.champion.version: self.champion}
+            if self.plan.other and self.other:
+                seats[self.plan.other.version] = self.other
         fresh = type(self)(plan, self._build, self._timer)
         fresh.champion = seats.get(plan.champion.version) or self._seated(plan.champion, learnt)
         if plan.other:
