@@ -160,10 +160,14 @@ class Fleet:
         self._of: Array = np.zeros(0, np.int32)
 
     def plan(self, plans: Sequence[Plan], learnt: Callable[[str, Seat], State | None]) -> None:
-        """Seat the versions as `plans` have it; a lane that is not named any more falls back to the shipped detector."""
+        """Seat the versions as `plans` have it; a lane that is not named any more falls back to the shipped detector.
+
+        What only that lane knows of a series is not lost: the first one takes it in.
+        """
         wanted = {plan.model: plan for plan in plans}
         for model in [each for each in self.lanes if each and each not in wanted]:
-            del self.lanes[model]
+            shipped = self.lanes[""].champion
+            shipped.load(joined(shipped.state(), self.lanes.pop(model).champion.state()))
         for model, plan in wanted.items():
             # A lane that is new begins with what the first one knows of its series.
             lane = self.lanes.get(model) or self.lanes[""]
