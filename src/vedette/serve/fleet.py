@@ -108,8 +108,9 @@ class Lane:
         self.beside.add(said, widths, seconds)
         # The lanes' hash must not be that of the slots, or a canary would be a tenth of the memory, not of the series.
         mine = speaks(frame["series"].to_numpy(), self.plan.share)
-        mine |= ~said["anomaly_score"].is_finite().fill_null(value=True).to_numpy()
-        mine &= others["anomaly_score"].is_finite().fill_null(value=False).to_numpy()
+        theirs, ours = said["anomaly_score"].is_finite(), others["anomaly_score"].is_finite()
+        mine &= ours.fill_null(value=False).to_numpy()
+        mine |= (~theirs.fill_null(value=True) & ours.fill_null(value=True)).to_numpy()
         if not mine.any():
             return said
         return pl.select(
