@@ -13,6 +13,7 @@ Array = np.ndarray[Any, Any]
 #: Rows of each table that are compared, and how often they are dealt anew.
 ROWS: Final = 2_000
 DEALS: Final = 199
+_FEW: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +53,10 @@ def compare(samples: Mapping[str, tuple[Array, Array]], seed: int) -> Dependence
     (True, 'x and y: correlation 0.02, was 0.74')
     """
     names = list(samples)
+    if min(len(side) for side in samples[names[0]]) < _FEW:
+        return Dependence(0.0, 1.0, 0.0, "too few rows to compare")
     one, other = (_scores(np.column_stack([pair[side] for pair in samples.values()])) for side in (0, 1))
     rows, width = np.vstack([one, other]).astype(np.float32), len(names)
-    if min(len(one), len(other)) < 20:
-        return Dependence(0.0, 1.0, 0.0, "too few rows to compare")
     total, squares = rows.T @ rows, (rows * rows).T @ (rows * rows)
     variance = np.maximum(squares / len(rows) - (total / len(rows)) ** 2, 1e-3)
     error = np.sqrt(variance * (1.0 / len(one) + 1.0 / len(other)))
