@@ -196,7 +196,7 @@ def test_spans_do_not_depend_on_where_a_file_is_cut_or_in_which_order_it_lies(tm
 def test_a_mark_that_is_none_is_told(tmp_path):
     path = tmp_path / "x.csv"
     path.write_text("series,timestamp,value,bad\nk,1400000000,5,perhaps\n")
-    with pytest.raises(BadRecord, match="field 'bad'.*expected a number, true or false, got 'perhaps'"):
+    with pytest.raises(BadRecord, match=r"field 'bad'.*expected a number, true or false, got 'perhaps'"):
         spans(path)
 
 
