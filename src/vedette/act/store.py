@@ -1,6 +1,7 @@
 """Where incidents are kept: SQL, by default one SQLite file, by choice another database that SQLAlchemy speaks to."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -150,6 +151,13 @@ class IncidentStore:
         said = tuple(Answer(row["at"], row["incident"], row["verdict"], row["actor"], row["note"]) for row in rows)
         wanted = sorted({each.incident for each in said})
         return self._incidents(INCIDENTS.select().where(INCIDENTS.c.id.in_(wanted)).order_by(INCIDENTS.c.id)), said
+
+    def false_alarms(self) -> dict[str, int]:
+        """Incidents whose last word is `false`, by the model that scored their metrics (`envelope` where none was declared)."""
+        found: Counter[str] = Counter()
+        for each in self._incidents(INCIDENTS.select().where(INCIDENTS.c.verdict == "false")):
+            found[str(each.explanation.get("model", "envelope"))] += 1
+        return dict(found)
 
     def forget(self, before: int) -> int:
         """Drop what was over before `before` (UTC microseconds), with its notices; how many. Answers are kept."""

@@ -17,6 +17,8 @@ from vedette.core.types import Decision
 HOUR: Final = 3_600_000_000
 Stage = Literal["", "shadow", "canary", "probation"]
 Share = Annotated[float, Field(gt=0, lt=1)]
+#: An error of that many half widths is none: two versions of constant series differ by rounding alone.
+NO_ERROR: Final = 0.01
 
 
 class RolloutSettings(Settings):
@@ -117,8 +119,9 @@ def faults(seen: Evidence, settings: RolloutSettings) -> Iterator[str]:
         ratio = (own.seconds / own.points) / (other.seconds / other.points)
         if ratio > settings.most_time_ratio:
             yield f"it takes {ratio:.1f} times as long for a point"
-    if other.errors >= settings.least_points and own.mean_error > settings.most_error_ratio * other.mean_error:
-        yield f"its expectation is {own.mean_error / max(other.mean_error, 1e-300):.1f} times as far from what is seen"
+    usual = max(other.mean_error, NO_ERROR)
+    if other.errors >= settings.least_points and own.mean_error > settings.most_error_ratio * usual:
+        yield f"its expectation is {own.mean_error / usual:.1f} times as far from what is seen"
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,14 +174,16 @@ def next_step(standing: Standing, seen: Evidence, at: int, settings: RolloutSett
     wanted = settings.shadow_hours if standing.stage == "shadow" else settings.canary_hours
     if not settings.automatic or lasted < wanted:
         return None
-    higher = [share for share in settings.canary_shares if share > standing.share]
+    higher = sorted(share for share in settings.canary_shares if share > standing.share)
     stage, where = ("canary", f"speaks for {higher[0]:.0%} of the series") if higher else ("champion", "speaks for all series")
     evidence |= {"next_share": higher[0] if higher else 1.0}
     return Decision(at, standing.model, standing.candidate, "PROMOTE", stage, f"it {where} now, {told}", evidence)
 
 
 def after(standing: Standing, decision: Decision, probation: bool) -> Standing:  # noqa: FBT001 -- whether a champion is watched at first
-    """Where the versions stand once `decision` is carried out.
+    """Where the versions stand once `decision` is carried out; where they are, where it fits nothing that stands.
+
+    A version is in one place at most: what speaks for all series is no candidate, and a candidate nothing to go back to.
 
     >>> first = after(Standing("web"), Decision(7, "web", 1, "PROMOTE", "champion", "the first"), True)
     >>> first.champion, first.stage, first.revision
@@ -190,18 +195,20 @@ def after(standing: Standing, decision: Decision, probation: bool) -> Standing: 
     1
     """
     moved = replace(standing, since=decision.at, revision=standing.revision + 1)
+    version = decision.version
     match decision.move, decision.stage:
-        case "PROMOTE", ("shadow" | "canary") as stage:
+        case "PROMOTE", ("shadow" | "canary") as stage if version != standing.champion:
             share = float(decision.evidence.get("next_share", 0.1)) if stage == "canary" else 0.0
-            moved = replace(moved, candidate=decision.version, stage=stage, share=share)
-        case "PROMOTE", _:
+            previous = 0 if version == standing.previous else standing.previous
+            moved = replace(moved, previous=previous, candidate=version, stage=stage, share=share)
+        case "PROMOTE", "champion" if version != standing.champion:
             watched: Stage = "probation" if probation and standing.champion else ""
-            moved = replace(moved, champion=decision.version, previous=standing.champion, candidate=0, stage=watched, share=0.0)
-        case "ROLL_BACK", "rejected":
+            moved = replace(moved, champion=version, previous=standing.champion, candidate=0, stage=watched, share=0.0)
+        case "ROLL_BACK", "rejected" if version == standing.candidate:
             moved = replace(moved, candidate=0, stage="", share=0.0)
-        case "ROLL_BACK", _:
+        case "ROLL_BACK", "retired" if version == standing.champion:
             moved = replace(moved, champion=standing.previous, previous=0, candidate=0, stage="", share=0.0)
-        case "HOLD", "champion":
+        case "HOLD", "champion" if standing.stage == "probation":
             moved = replace(moved, stage="")
         case _:
             return standing

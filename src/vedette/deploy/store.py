@@ -1,12 +1,12 @@
 """Where versions stand and every decision on them, in SQL. A change says what it was based on; of two at once, one wins."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import Any, Final, Self
 
 import sqlalchemy as sa
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 
 from vedette.core.errors import Rejected, Transient
 from vedette.core.types import Decision, Signal
@@ -119,7 +119,7 @@ class Deployments:
         if before.revision == 0:
             try:
                 db.execute(STANDINGS.insert().values(**asdict(then)))
-            except sa.exc.IntegrityError as error:
+            except IntegrityError as error:
                 raise Rejected(_OVERTAKEN.format(before.model)) from error
             return
         same = (STANDINGS.c.model == before.model) & (STANDINGS.c.revision == before.revision)
@@ -142,12 +142,8 @@ class Deployments:
     def tell(self, model: str, signals: tuple[Signal, ...]) -> None:
         """Keep what monitors said; what is told twice, as after a restart, is kept once."""
         for signal in signals:
-            values = {"model": model} | asdict(signal)
-            same = (SIGNALS.c.model == model) & (SIGNALS.c.at == signal.at)
-            same &= (SIGNALS.c.monitor == signal.monitor) & (SIGNALS.c.subject == signal.subject)
-            with self._begin() as db:
-                if db.execute(sa.select(SIGNALS.c.id).where(same)).first() is None:
-                    db.execute(SIGNALS.insert().values(**values))
+            with suppress(IntegrityError), self._begin() as db:
+                db.execute(SIGNALS.insert().values(model=model, **asdict(signal)))
 
     def signals(self, model: str | None = None, since: int = 0, limit: int = 100) -> tuple[Signal, ...]:
         """What monitors said at `since` or later, the newest first."""

@@ -25,7 +25,7 @@ class Manifest:
         left_out: `start, end, why` and how many series, of what is not learnt.
         rows, series: how many there are; `removed` how many rows lie in what was left out.
         sources: each source's share of the rows; `thinned` the rows that the cap on a source took.
-        rows_digest, digest: of the rows, and of rows and everything above.
+        rows_digest, digest: of the rows, and of them and everything above but the version and `tables`.
     """
 
     name: str
@@ -135,14 +135,14 @@ def capped(rows: pl.DataFrame, cap: float) -> pl.DataFrame:
     if counts.height * cap < 1.0:
         return rows
     allowed = _allowance(counts["len"].to_list(), cap)
-    over = {source: allowed for source, count in counts.iter_rows() if count > allowed}
+    over = [source for source, count in counts.iter_rows() if count > allowed]
     if not over:
         return rows
-    kept = [rows.filter(~pl.col("source").is_in(list(over)))]
-    for source, budget in over.items():
-        mine = rows.filter(pl.col("source") == source).sort("series", pl.col("at"), descending=[False, True])
-        kept.append(mine.head(budget))
-    return pl.concat(kept).sort("series", "at")
+    kept = [rows.filter(~pl.col("source").is_in(list(over), nulls_equal=True))]
+    for source in over:
+        mine = rows.filter(pl.col("source").eq_missing(source))
+        kept.append(mine.sort("series", "at", descending=[False, True], maintain_order=True).head(allowed))
+    return pl.concat(kept).sort("series", "at", maintain_order=True)
 
 
 def _allowance(counts: list[int], cap: float) -> int:

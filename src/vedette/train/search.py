@@ -5,6 +5,7 @@ than the median was there, and judged on all of it. Every answer is remembered b
 the same candidates again and has their answers at once: the same seed ends with the same parameters.
 """
 
+import math
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,6 +17,8 @@ from vedette.core.ports import Engine
 FIRST_LOOK: Final = 0.25
 #: Candidates that are drawn together.
 GROUP: Final = 4
+#: What an answer that is no number counts for.
+WORST: Final = -1e30
 
 Parameters = Mapping[str, Any]
 #: (parameters, share of the data) -> value, the larger the better.
@@ -127,7 +130,7 @@ class _Asker:
         keys = [digest.of_values([dict(each), share]) for each in asked]
         open_ = {key: (each, share) for key, each in zip(keys, asked, strict=True) if key not in self._remembered}
         for key, value in zip(open_, self._engine.map(self._objective, list(open_.values())), strict=True):
-            self._remembered[key] = value
+            self._remembered[key] = value if math.isfinite(value) else WORST
         return [self._remembered[key] for key in keys]
 
 

@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from vedette.core.settings import Settings
 
@@ -108,3 +108,9 @@ class TrainSettings(Settings):
     miss_cost: Annotated[float, Field(gt=0)] = 5.0
     most_alarms: Annotated[float, Field(gt=0)] = 0.5
     search: SearchSettings = SearchSettings()
+
+    @model_validator(mode="after")
+    def _something_is_left(self) -> Self:
+        if self.validation + self.holdout >= 1:
+            raise ValueError(f"validation {self.validation:g} and holdout {self.holdout:g} leave nothing to train on")
+        return self

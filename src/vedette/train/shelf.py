@@ -28,8 +28,9 @@ class Shelf:
         """Keep a dataset; it comes back with its digests and its version: an old one where it is that to the byte."""
         rows_digest = digest.of_frame(dataset.rows)
         manifest = replace(dataset.manifest, rows_digest=rows_digest)
-        plain = asdict(manifest) | {"spans": digest.of_frame(dataset.spans)}
-        manifest = replace(manifest, digest=identify(plain))
+        # As it will be read: JSON knows no tuples, and a share of 1 is 1.0.
+        manifest = msgspec.convert(asdict(manifest), Manifest)
+        manifest = replace(manifest, digest=_digest(manifest, dataset.spans))
         for version in reversed(self.versions(manifest.name)):
             known = self.manifest(manifest.name, version)
             if known.digest == manifest.digest:
@@ -48,7 +49,7 @@ class Shelf:
 
         Raises:
             NotFound: there is none.
-            Tampered: its rows are not what they were.
+            Tampered: its rows, or what is never learnt of them, are not what they were.
         """
         manifest = self.manifest(name, version)
         path = self._rows(manifest.rows_digest)
@@ -57,8 +58,11 @@ class Shelf:
         rows = pl.read_parquet(path)
         if digest.of_frame(rows) != manifest.rows_digest:
             raise Tampered(f"dataset {manifest.label}: the rows in {path} are not those that were frozen")
-        spans = self._spans(manifest.digest)
-        return Dataset(manifest, rows, pl.read_parquet(spans) if spans.exists() else pl.DataFrame(schema=SPANS))
+        path = self._spans(manifest.digest)
+        spans = pl.read_parquet(path) if path.exists() else pl.DataFrame(schema=SPANS)
+        if _digest(manifest, spans) != manifest.digest:
+            raise Tampered(f"dataset {manifest.label}: it, or what is never learnt of it in {path}, is not what was frozen")
+        return Dataset(manifest, rows, spans)
 
     def manifest(self, name: str, version: int) -> Manifest:
         """What a dataset is.
@@ -93,7 +97,13 @@ class Shelf:
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_name(f".{path.name}.{os.getpid()}")
         write(fresh)
+        with fresh.open("rb") as file:
+            os.fsync(file.fileno())
         fresh.replace(path)
+
+
+def _digest(manifest: Manifest, spans: pl.DataFrame) -> str:
+    return identify(asdict(manifest) | {"spans": digest.of_frame(spans)})
 
 
 class Answers(MutableMapping[str, float]):
@@ -114,7 +124,7 @@ class Answers(MutableMapping[str, float]):
             try:
                 key, value = msgspec.json.decode(line, type=tuple[str, float])
             except msgspec.DecodeError:
-                break  # the line that was being written when it was killed
+                continue  # a line that was being written when it was killed
             self._known[key] = value
 
     def __getitem__(self, key: str) -> float:
@@ -124,7 +134,8 @@ class Answers(MutableMapping[str, float]):
         self._known[key] = value
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("ab") as file:
-            file.write(msgspec.json.encode((key, value)) + b"\n")
+            # The line break comes first, so that half a line from before stays alone.
+            file.write(b"\n" + msgspec.json.encode((key, value)))
 
     def __delitem__(self, key: str) -> None:
         del self._known[key]

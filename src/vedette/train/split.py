@@ -48,10 +48,10 @@ def by_time(start: int, end: int, validation: float, holdout: float, gap: int) -
     Cuts(train=(0, 60), validation=(70, 90), holdout=(100, 120))
     """
     room = end - start - 2 * gap
-    if room <= 0 or validation + holdout >= 1:
-        raise Rejected(f"the window of {(end - start) / 3.6e9:.1f} h is too short to be split with gaps of {gap / 3.6e9:.1f} h")
     last = int(room * holdout)
     middle = int(room * validation)
+    if min(last, middle, room - last - middle) <= 0:
+        raise Rejected(f"the window of {(end - start) / 3.6e9:.1f} h is too short to be split with gaps of {gap / 3.6e9:.1f} h")
     holdout_start = end - last
     validation_start = holdout_start - gap - middle
     return Cuts((start, validation_start - gap), (validation_start, validation_start + middle), (holdout_start, end))
@@ -60,10 +60,15 @@ def by_time(start: int, end: int, validation: float, holdout: float, gap: int) -
 def folds(start: int, end: int, count: int, gap: int, *, rolling: bool) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
     """`count` pairs of (train, test), each test after its train with a gap; a rolling train forgets, an expanding one does not.
 
+    Raises:
+        Rejected: the gap leaves nothing to train on.
+
     >>> list(folds(0, 100, 2, 5, rolling=False))
     [((0, 28), (33, 66)), ((0, 61), (66, 99))]
     """
     width = (end - start) // (count + 1)
+    if width <= gap:
+        raise Rejected(f"a fold of {width / 3.6e9:.1f} h is too short for a gap of {gap / 3.6e9:.1f} h")
     for i in range(count):
         test = start + (i + 1) * width
         first = test - width if rolling else start
@@ -71,7 +76,7 @@ def folds(start: int, end: int, count: int, gap: int, *, rolling: bool) -> Itera
 
 
 def group_folds(groups: Sequence[int] | Array, at: Array, count: int) -> Iterator[tuple[Array, Array]]:
-    """`count` pairs of (train rows, test rows): a test is a stretch of time, and no group is on both sides.
+    """At most `count` pairs of (train rows, test rows): a test is a stretch of time, no group is on both sides, none is empty.
 
     Args:
         groups: which rows belong together, such as twins of a ticket or alerts of one incident.
@@ -83,7 +88,6 @@ def group_folds(groups: Sequence[int] | Array, at: Array, count: int) -> Iterato
     for part in np.array_split(order, count + 1)[1:]:
         if len(part) == 0:
             continue
-        first = at[part].min()
-        test_groups = np.unique(groups[part])
-        train = np.flatnonzero((at < first) & ~np.isin(groups, test_groups))
-        yield train, np.sort(part)
+        train = np.flatnonzero((at < at[part].min()) & ~np.isin(groups, groups[part]))
+        if len(train):
+            yield train, np.sort(part)

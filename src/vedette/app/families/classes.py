@@ -100,7 +100,7 @@ class Classes:
         unseen = sorted(set(holdout["label"].unique()) - set(before["label"].unique()))
         finding = Finding(
             "classes_seen", not unseen, f"{len(unseen)} classes only in the holdout", "none",
-            f"Never seen before the holdout: {', '.join(unseen[:5])}." if unseen else "Every class was seen before it was asked for.",
+            f"Never seen before: {', '.join(unseen[:5])}." if unseen else "Every class was seen before it was asked for.",
         )  # fmt: skip
         findings = (finding, *leaks.of_series(before, holdout, ground.model.gap_seconds))
         return Judged(own, champion, findings=findings, groups=groups, charts=_charts(said, holdout), basis=basis)
