@@ -69,11 +69,14 @@ def check(
     run(_config_path(path), online=online, json=json)
 
 
-@cli.command("import", epilog="Example: vedette import cpu.parquet app.log.gz --column labels=vm")
+@cli.command(
+    "import",
+    epilog="Example: vedette import cpu.parquet app.log.gz --column labels=vm, or tickets.csv --column events=ticket text=title",
+)
 def import_(
     files: Annotated[list[Path] | None, typer.Argument(help="Parquet, CSV, JSON lines or log files.")] = None,
     column: Annotated[
-        list[str] | None, typer.Option(help="KEY=VALUE about columns: series, time, values, labels, unit ...")
+        list[str] | None, typer.Option(help="KEY=VALUE, and more such words: series, time, values, labels, truth, events, text ...")
     ] = None,
     prometheus: Annotated[str, typer.Option(help="Pull ranges from the server at this URL instead.")] = "",
     match: Annotated[list[str] | None, typer.Option(help="A selector to pull; may be given again.")] = None,
@@ -89,8 +92,7 @@ def import_(
     if prometheus:
         pull(prometheus, match or [], start, end, home=home, path=_config_path(config), json=json)
     elif files:
-        mapping = dict(each.partition("=")[::2] for each in column or [])
-        bring(files, mapping, home=home, path=_config_path(config), json=json)
+        bring(files, column or [], home=home, path=_config_path(config), json=json)
     else:
         raise typer.BadParameter("name files to import, or a server with --prometheus")
 
