@@ -71,7 +71,7 @@ class Forecasts:
         horizon = int(parameters["horizon"])
         seen, scales = _asked(rows, cuts, horizon, model=None)
         if seen.is_empty():
-            why = f"No series has {horizon} steps in the holdout: give it a longer window, or a shorter horizon."
+            why = f"The holdout has no two steps: give it a longer window."
             return Judged({"mase": math.nan}, None, findings=(Finding("horizon_fits", False, "no origin", "one at least", why),))  # noqa: FBT003
         metrics = forecast_metrics(seen, scales) | {"null_share": _unknown(rows, seen)}
         champion = None
@@ -96,7 +96,9 @@ def _asked(rows: pl.DataFrame, cuts: Cuts, horizon: int, model: Outlook | None) 
         outlook = Outlook(horizon=horizon)
         outlook.fit(cuts.part(rows, "seen"))
     times = rows.filter(pl.col("at").dt.timestamp("us") >= cuts.holdout[0])["at"].unique().sort()
-    starts = range(0, max(len(times) - horizon + 1, 0), max(1, (len(times) - horizon) // max(ORIGINS - 1, 1)))
+    # Where the holdout is shorter than the horizon, the steps are judged that it has.
+    judged = min(horizon, len(times) // 2)
+    starts = range(0, len(times) - judged + 1 if judged else 0, max(1, (len(times) - judged) // max(ORIGINS - 1, 1)))
     parts = []
     for start in list(starts)[:ORIGINS]:
         origin = times[start]
