@@ -136,3 +136,9 @@ def test_the_page_escapes_everything_and_needs_nothing_else():
 
 def test_the_same_seed_gives_the_same_answer():
     assert drift(table(1), table(2)).equals(drift(table(1), table(2)))
+
+
+def test_a_name_that_reads_like_a_pattern_is_a_name():
+    rng = np.random.default_rng(0)
+    one, other = (pl.DataFrame({"^.*$": rng.normal(size=500), "*": rng.normal(size=500), "": ["a"] * 500}) for _ in range(2))
+    assert drift(one, other)["column"].to_list() == ["^.*$", "*", "", JOINT]
