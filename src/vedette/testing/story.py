@@ -4,18 +4,18 @@ The company is made up, the operators answer by a script, and everything else ha
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 import polars as pl
 
 from vedette import config
-from vedette.act import Incident
+from vedette.act import Incident, Window
 from vedette.app.timelapse import Timelapse
 from vedette.app.training import Trained
 from vedette.core.document import read
-from vedette.core.types import Decision, Delivery, Signal
+from vedette.core.types import Artefact, Decision, Delivery, Signal
 from vedette.testing.simulation import DAY, HOUR, MINUTE, START, Happening, Simulation
 
 #: How much of the company's time is one beat, and how often its models are looked after.
@@ -34,6 +34,8 @@ class Told:
 
 
 SETTINGS: Final = """
+flow: {flush_seconds: 10800, checkpoint_seconds: 86400}
+lake: {sync: false}
 models:
   services:
     family: anomalies
@@ -41,41 +43,44 @@ models:
     window_days: 28
     search: {trials: 4, processes: 1}
     retrain: {first_days: 7, every_days: 28, cooldown_hours: 20, verdicts: 50, failures: 20}
-    rollout: {shadow_hours: 12, canary_shares: [0.3], canary_hours: 12, probation_hours: 48, least_points: 500}
+    rollout: {shadow_hours: 12, canary_shares: [0.3], canary_hours: 12, probation_hours: 24, least_points: 500}
     gates:
       - {metric: false_alarms_per_series_week, max_absolute: 2.0}
       - {metric: event_f1, min_relative_change: -0.2}
   disks:
     family: forecasts
     match: {name: disk_used_ratio}
-    step_seconds: 3600
-    horizon: 96
+    step_seconds: 10800
+    horizon: 32
     limit: 0.9
     window_days: 14
-    retrain: {first_days: 7, every_days: 7}
-    rollout: {shadow_hours: 24, probation_hours: 24, least_points: 200}
+    retrain: {first_days: 10, every_days: 28}
+    rollout: {shadow_hours: 24, probation_hours: 0, least_points: 200}
   topics:
     family: classes
     events: ticket
     label: topic
     window_days: 60
     search: {trials: 0}
-    retrain: {first_days: 10, every_days: 28}
+    retrain: {first_days: 18, every_days: 28}
+    gates: [{metric: calibration_error, max_absolute: 0.25}]
 """
+NERVOUS: Final = {"sigmas": 1.6}
 
 
 def script(start: int = START) -> tuple[Happening, ...]:
-    """What happens to the company in 28 days."""
+    """What happens to the company in four weeks."""
 
     def at(day: float) -> int:
         return start + int(day * DAY)
 
+    services = ("web", "checkout", "search", "orders", "postgres")
     return (
         Happening(at(3.4), at(3.4) + HOUR, "web", "deployment"),
         Happening(at(9.45), at(9.45) + 3 * HOUR, "checkout", "outage"),
-        *(Happening(at(day + 0.08), at(day + 0.08) + 2 * HOUR, "orders", "batch", 3.0) for day in (10, 11, 12, 13, 14, 16)),
-        Happening(at(15.5), at(15.5) + 2 * HOUR, "search", "latency"),
-        Happening(at(17), at(28), "web", "season_change"),
+        *(Happening(at(day), at(day) + 2 * HOUR, "orders", "batch", size) for day, size in ((10.1, 3), (11.35, 4), (12.6, 4))),
+        *(Happening(at(13.5), at(28), service, "season_change") for service in services),
+        Happening(at(14.2), at(16.2), "search", "error_burst", 0.7, marked=False),
         Happening(at(20), at(27), "postgres", "disk_full"),
     )
 
@@ -99,6 +104,7 @@ class Story:
         self._raised: dict[str, Incident] = {}
         self._decisions = 0
         self._signals: set[tuple[int, str, str]] = set()
+        self._marked = self._tried = False
 
     def play(self) -> Iterator[float]:
         """Live through it; the share that is over, beat by beat."""
@@ -112,6 +118,7 @@ class Story:
                     running.tick()
                     self._look(running)
                     self._operate(running)
+                    self._script(running)
                 yield (at - start) / (end - start)
             running.settle()
             self._look(running)
@@ -141,6 +148,27 @@ class Story:
                 if key not in self._signals:
                     self._signals.add(key)
                     self._say(signal.at, "signal", _spoken(model, signal))
+
+    def _script(self, running: Timelapse) -> None:
+        """What people do besides answering: mark an outage that nobody had noticed, and try out a version of their own."""
+        standing = running.loop.deployments.standing("services")
+        refused = [each for each in running.loop.deployments.decisions("services", 20) if each.stage == "refused"]
+        if refused and not self._marked and running.at >= START + 17 * DAY:
+            self._marked = True
+            start, end = START + int(14.2 * DAY), START + int(16.2 * DAY)
+            running.store.add_window(Window(0, "outage", start, end, {"service": "search"}, "errors that nobody noticed"))
+            self._say(
+                running.at,
+                "operator",
+                "ann reads why it was refused, finds two days of errors of search, and marks them as an outage",
+            )
+        if standing.champion > 1 and not standing.stage and not self._tried:
+            self._tried = True
+            shelves = running.loop.shelves
+            known = shelves.registry.load("services", standing.champion)
+            card = replace(known.card, parameters={**known.card.parameters, **NERVOUS}, trained_by="eve", findings=(), metrics={})
+            made = shelves.registry.add(Artefact(card, known.arrays), {})
+            running.loop.models.promote("services", made.version, "eve", "an experiment: alarms should come sooner")
 
     def _operate(self, running: Timelapse) -> None:
         """The operators answer what they are sure of, by what they know of their company."""

@@ -39,7 +39,7 @@ GROUP_LEAST: Final = 8
 SHOWN: Final = 600
 WEEK: Final = 7 * 86_400_000_000
 #: The share of the series that may be beyond the cap: one disk that fills up must not end all learning.
-TOLERATED: Final = 0.05
+TOLERATED: Final = 0.02
 
 
 class Anomalies:

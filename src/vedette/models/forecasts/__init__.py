@@ -82,13 +82,19 @@ class Outlook:
         size = len(known) * self.horizon
         series, at = np.empty(size, np.int64), np.empty(size, np.int64)
         yhat, reach = np.empty(size), np.empty((len(self.levels), size))
+        levels, fresh, errors = np.array(self.levels), np.empty(METHODS), np.empty((ORIGINS, self.horizon))
+        wide = np.empty((len(self.levels), self.horizon))
         for i, (place, each) in enumerate(known):
             rows = slice(i * self.horizon, (i + 1) * self.horizon)
             _, day, week = (int(number) for number in self._seasons[place])
-            answer(each.values, day, week, self._weights[place], yhat[rows])
+            # Half of what was learnt, half of what its latest past says: a disk that begins to fill is no more what it was.
+            origins = learn(each.values, day, week, self.horizon, fresh, errors)
+            widths(errors, origins, levels, wide)
+            answer(each.values, day, week, 0.5 * (self._weights[place] + fresh), yhat[rows])
             series[rows] = each.series
             at[rows] = each.end + each.step * np.arange(1, self.horizon + 1)
-            reach[:, rows] = self._widths[place]
+            known = np.where(np.isnan(wide), self._widths[place], wide)
+            reach[:, rows] = np.where(np.isnan(self._widths[place]), known, 0.5 * (self._widths[place] + known))
         bounds: dict[str, Array] = {}
         for level, width in zip(self.levels, reach, strict=True):
             name = f"{100 * level:g}"

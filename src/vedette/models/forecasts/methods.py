@@ -193,7 +193,7 @@ def forecast(y: Array, day: int, week: int, out: Array) -> None:
         z[i] = y[i] - season[i % day]
     recent = z[max(0, n - max(3 * day, 500)) :]
     level, alpha = _best_level(recent)
-    long_end, long_rise = _slope(z[max(0, n - max(7 * day, 200)) :])
+    _, long_rise = _slope(z[max(0, n - max(7 * day, 200)) :])
     short = z[max(0, n - max(2 * day, 100)) :]
     line_end, line_rise = _slope(short)
     _damped(recent, out[_DAMPED])
@@ -219,7 +219,7 @@ def forecast(y: Array, day: int, week: int, out: Array) -> None:
         drift = 0.5 * long_rise * (step + 1.0 / max(alpha, 0.05))
         out[_THETA, step] = level + drift + seasonal
         out[_DAMPED, step] += seasonal
-        out[_LINE, step] = line_end + line_rise * (step + 1) + seasonal if day < 2 else long_end + long_rise * (step + 1) + seasonal
+        out[_LINE, step] = line_end + line_rise * (step + 1) + seasonal
     for method in range(METHODS):
         for step in range(horizon):
             if not math.isfinite(out[method, step]):
