@@ -25,7 +25,6 @@ import uvloop
 from figures import at_most
 
 from vedette.core.errors import NotFound
-from vedette.core.frames import AT, POINTS
 from vedette.models.envelope import Envelope
 from vedette.web import View, build
 from vedette.web.view import Served
@@ -87,12 +86,12 @@ class Scores:
             self.predict(pl.DataFrame({"series": names}).with_columns(timestamp=at, value=value))
 
     def predict(self, frame: pl.DataFrame) -> pl.DataFrame:
-        keys = frame.select(
-            series=pl.col("series").hash(7).reinterpret(signed=True), at=pl.col("timestamp").cast(AT), value="value"
-        ).with_row_index("row")
-        rows = keys.sort("series", "at")
-        scored = self.envelope.score(rows.select(list(POINTS)), START)
-        return scored.with_columns(rows["row"]).sort("row").select(list(self.outputs))
+        series = frame["series"].hash(7).to_numpy().view(np.int64)
+        at, value = frame["timestamp"].to_numpy(), frame["value"].to_numpy()
+        order = np.lexsort((at, series))
+        answers = np.empty((4, len(order)))
+        answers[:, order] = self.envelope.walk(series[order], at[order], value[order], START).T[:4]
+        return pl.DataFrame(dict(zip(self.outputs, answers, strict=True)))
 
 
 @dataclass

@@ -149,7 +149,7 @@ class IncidentStore:
         """Everything that was said at `since` (UTC microseconds) or later, in order, and the incidents it was said of."""
         rows = self._rows(ANSWERS.select().where(ANSWERS.c.at >= since).order_by(ANSWERS.c.id))
         said = tuple(Answer(row["at"], row["incident"], row["verdict"], row["actor"], row["note"]) for row in rows)
-        wanted = sorted({each.incident for each in said})
+        wanted = sa.select(ANSWERS.c.incident).where(ANSWERS.c.at >= since)
         return self._incidents(INCIDENTS.select().where(INCIDENTS.c.id.in_(wanted)).order_by(INCIDENTS.c.id)), said
 
     def false_alarms(self) -> dict[str, int]:

@@ -16,7 +16,7 @@ from vedette.act import IncidentStore
 from vedette.act.alarm import of_signal
 from vedette.act.hearing import HearingSettings, tolerated
 from vedette.app.arrays import part
-from vedette.app.families.classes import recipe_of
+from vedette.app.events import recipe_of
 from vedette.app.routing import Router
 from vedette.core.errors import NotFound, Rejected, Tampered, Transient, VedetteError
 from vedette.core.types import Artefact, Decision, Signal, State

@@ -14,9 +14,9 @@ from deltalake import DeltaTable
 from vedette import config
 from vedette.act import IncidentStore
 from vedette.app import ground as grounds
-from vedette.app.families.forecasts import KEPT, stepped
 from vedette.app.outlook import Outlooks, live_error
 from vedette.app.shelves import Shelves
+from vedette.app.steps import KEPT, stepped
 from vedette.core.errors import Rejected, Transient, VedetteError
 from vedette.core.types import Artefact, Decision, Signal
 from vedette.deploy import Deployments, Standing, next_step

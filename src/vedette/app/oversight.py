@@ -51,7 +51,8 @@ class Watching:
 
     def gauges(self) -> dict[str, float]:
         """What `vedette_model_drift` shows, by kind, and the age."""
-        drift = {f"drift_{kind}": value for kind, value in self.drift.gauges().items()}
+        moved, capped = self.drift.gauges(), self.cap.gauges()
+        drift = {"drift": moved["drift"], "drift_joint": moved["joint"], "drift_cap": capped["cap"]}
         quality = {f"quality_{kind}": value for kind, value in self.quality.gauges().items()}
         scores = {f"prediction_{kind}": value for kind, value in self.scores.gauges().items()}
         return drift | quality | scores | self.staleness.gauges()

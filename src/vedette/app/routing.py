@@ -9,7 +9,7 @@ import polars as pl
 import structlog
 
 from vedette import config
-from vedette.app.families.classes import features_of, loaded, read
+from vedette.app.events import features_of, loaded, read
 from vedette.core.errors import VedetteError
 from vedette.core.frames import LABELS
 from vedette.core.types import Artefact, State

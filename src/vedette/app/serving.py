@@ -8,7 +8,7 @@ import polars as pl
 
 from vedette import config
 from vedette.app.arrays import part
-from vedette.app.families.classes import FEATURE, loaded
+from vedette.app.events import FEATURE, loaded
 from vedette.app.shelves import Shelves
 from vedette.core.errors import BadRecord, NotFound
 from vedette.core.frames import AT, POINTS

@@ -49,6 +49,18 @@ def up(
     run(home, _config_path(config), listen)
 
 
+@cli.command(epilog="Example: vedette demo --look")
+def demo(
+    home: Annotated[Path | None, typer.Option("--home", help="An empty folder to keep it in; a new one otherwise.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the made-up company.")] = 0,
+    look: Annotated[bool, typer.Option("--look", help="Serve the pages of it afterwards.")] = False,
+) -> None:
+    """Show a month of a made-up company in under a minute."""
+    from vedette.cli.demo import demo as run
+
+    run(home, seed=seed, look=look)
+
+
 @cli.command(epilog="Example: vedette init")
 def init(path: Annotated[Path, typer.Argument(help="The file to write.")] = Path("vedette.yaml")) -> None:
     """Write a commented vedette.yaml; never over an existing one."""

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from vedette.core.frames import VERDICTS
+from vedette.core.frames import VERDICTS, conform
 from vedette.core.types import State
 from vedette.serve.scorer import Detector
 from vedette.serve.side import Tally
@@ -24,7 +24,7 @@ Parameters = Mapping[str, Any]
 Build = Callable[[Parameters], Detector]
 _ROLES: Final = ("champion", "other")
 #: What a version that is broken may raise; it costs the version its place, not the stream a beat.
-_FAULTS: Final = (ValueError, TypeError, LookupError, ArithmeticError, RuntimeError)
+_FAULTS: Final = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError, pl.exceptions.PolarsError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +70,11 @@ class Lane:
         point up to now, where the two keep the same kind of memory; `learnt` gives what it has learnt in training, for the series
         that nobody here has seen.
         """
-        seats = {self.plan.champion.version: self.champion}
-        if self.plan.other and self.other:
-            seats[self.plan.other.version] = self.other
+        seats = {}
+        if plan.model == self.plan.model:
+            seats = {self.plan.champion.version: self.champion}
+            if self.plan.other and self.other:
+                seats[self.plan.other.version] = self.other
         fresh = type(self)(plan, self._build, self._timer)
         fresh.champion = seats.get(plan.champion.version) or self._seated(plan.champion, learnt)
         if plan.other:
@@ -87,29 +89,30 @@ class Lane:
         return made
 
     def score(self, frame: pl.DataFrame, at: int) -> pl.DataFrame:
-        """POINTS of the lane's series -> VERDICTS of who speaks for each."""
-        said, seconds = self._timed(self.champion, self.plan.champion, frame, at)
+        """POINTS of the lane's series -> VERDICTS of who speaks for each; who says no number there is not heard."""
         if self.other is None or self.plan.other is None or frame.is_empty():
-            return said
+            return self._timed(self.champion, self.plan.champion, frame, at)[0]
+        try:
+            said, seconds = self._timed(self.champion, self.plan.champion, frame, at)
+        except _FAULTS:
+            self.beside.fail(frame.height)
+            return self._timed(self.other, self.plan.other, frame, at)[0]
         try:
             others, other_seconds = self._timed(self.other, self.plan.other, frame, at)
         except _FAULTS:
-            self.own.fail(frame.height)
-            return said
-        if others.height != said.height:
             self.own.fail(frame.height)
             return said
         widths = np.abs((said["yhat_upper"] - said["yhat_lower"]).to_numpy()) / 2
         widths = np.where(widths > 0, widths, np.nan)
         self.own.add(others, widths, other_seconds)
         self.beside.add(said, widths, seconds)
-        if not self.plan.share:
-            return said
         # The lanes' hash must not be that of the slots, or a canary would be a tenth of the memory, not of the series.
-        mine = (
-            speaks(frame["series"].to_numpy(), self.plan.share)
-            & ~others["anomaly_score"].is_nan().fill_null(value=False).to_numpy()
-        )
+        mine = speaks(frame["series"].to_numpy(), self.plan.share)
+        theirs, ours = said["anomaly_score"].is_finite(), others["anomaly_score"].is_finite()
+        mine &= ours.fill_null(value=False).to_numpy()
+        mine |= (~theirs.fill_null(value=True) & ours.fill_null(value=True)).to_numpy()
+        if not mine.any():
+            return said
         return pl.select(
             *(
                 pl.when(pl.lit(pl.Series(mine))).then(pl.lit(others[name])).otherwise(pl.lit(said[name])).alias(name)
@@ -119,8 +122,10 @@ class Lane:
 
     def _timed(self, detector: Detector, seat: Seat, frame: pl.DataFrame, at: int) -> tuple[pl.DataFrame, float]:
         begun = self._timer()
-        said = detector.score(frame, at)
+        said = conform(detector.score(frame, at), VERDICTS)
         seconds = self._timer() - begun
+        if not said["series"].equals(frame["series"]):
+            raise ValueError(f"{self.plan.model}@{seat.version} answered for other points than it was asked for")
         if self.plan.model:
             said = said.with_columns(model=pl.lit(self.plan.model), version=pl.lit(str(seat.version)))
         return said, seconds
@@ -156,10 +161,14 @@ class Fleet:
         self._of: Array = np.zeros(0, np.int32)
 
     def plan(self, plans: Sequence[Plan], learnt: Callable[[str, Seat], State | None]) -> None:
-        """Seat the versions as `plans` have it; a lane that is not named any more falls back to the shipped detector."""
+        """Seat the versions as `plans` have it; a lane that is not named any more falls back to the shipped detector.
+
+        What only that lane knows of a series is not lost: the first one takes it in.
+        """
         wanted = {plan.model: plan for plan in plans}
         for model in [each for each in self.lanes if each and each not in wanted]:
-            del self.lanes[model]
+            shipped = self.lanes[""].champion
+            shipped.load(joined(shipped.state(), self.lanes.pop(model).champion.state()))
         for model, plan in wanted.items():
             # A lane that is new begins with what the first one knows of its series.
             lane = self.lanes.get(model) or self.lanes[""]

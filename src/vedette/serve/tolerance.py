@@ -42,10 +42,11 @@ class Tolerance:
         held = self._rows.filter(pl.col("until") > at)
         if held.is_empty() or verdicts.is_empty():
             return verdicts
-        touched = pl.col("series").is_in(held["series"].unique().implode()) & (pl.col("model") != "heartbeat")
-        if not verdicts.select(touched.any()).item():
+        if not verdicts["series"].is_in(held["series"].unique().implode()).any():
             return verdicts
-        sided = verdicts.with_columns(side=pl.when(pl.col("value") >= pl.col("yhat")).then(1).otherwise(-1).cast(pl.Int8))
+        # A silence is on no side.
+        side = pl.when(pl.col("model") == "heartbeat").then(0).when(pl.col("value") >= pl.col("yhat")).then(1).otherwise(-1)
+        sided = verdicts.with_columns(side=side.cast(pl.Int8))
         factor = pl.col("factor").fill_null(1.0)
         found = sided.join(held.drop("until"), on=["series", "side"], how="left", maintain_order="left")
         upper, lower = pl.col("yhat_upper") - pl.col("yhat"), pl.col("yhat") - pl.col("yhat_lower")
