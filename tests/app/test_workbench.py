@@ -142,6 +142,8 @@ def test_what_cannot_be_learnt_is_told():
         vedette.classify(tickets(50, 1), tickets(5, 2), "title", "topic")
     with pytest.raises(BadRecord, match="field 'hour'"):
         vedette.classify(tickets(50, 1), tickets(5, 2).drop("hour"), "title", "team")
+    with pytest.raises(BadRecord, match="the same column"):
+        vedette.classify(tickets(50, 1), tickets(5, 2), "team", "team")
     with pytest.raises(Rejected, match="two classes"):
         vedette.classify(tickets(50, 1).with_columns(team=1), tickets(5, 2), "title", "team")
 

@@ -132,7 +132,7 @@ def columns(words: Sequence[str]) -> Columns | None:
     if not words:
         return None
     pairs = [each.partition("=") for each in words]
-    told = {key: value.split(",") if key in LISTS else value for key, _, value in pairs}
+    told = {key: [each for each in value.split(",") if each] if key in LISTS else value for key, _, value in pairs}
     faults = [f"--column {key}: expected KEY=VALUE" for key, sign, _ in pairs if not sign]
     faults += [f"--column {key}: said twice; lists go by commas" for key in told if [each for each, *_ in pairs].count(key) > 1]
     try:

@@ -120,6 +120,8 @@ def classify(train: pl.DataFrame, frame: pl.DataFrame, text: str, label: str, co
         BadRecord: a column is missing or of another kind than learnt, or the costs are not those of the labels.
         Rejected: there are fewer than two labels to tell apart.
     """
+    if text == label:
+        raise BadRecord("text and label are the same column", field=label)
     labels = column(train, label)
     model = Classifier()
     model.fit(column(train, text).cast(pl.String), labels, train.drop(text, label))
