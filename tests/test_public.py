@@ -13,7 +13,7 @@ def test_the_door_has_what_it_says_and_each_leads_somewhere():
 
 
 def test_the_door_is_these_names_and_no_others():
-    workbench = {"score", "templates"}
+    workbench = {"score", "templates", "forecast", "classify", "drift"}
     errors = {"VedetteError", "BadRecord", "ConfigError", "NotFound", "Rejected", "Tampered", "Transient"}
     nouns = {"Batch", "Beat", "Checkpoint", "Delivery", "Fault", "Finding", "Position", "Settings", "series_id"}
     ports = {"Model", "Source", "Stateful"}

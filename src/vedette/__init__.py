@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vedette.app.workbench import score, templates
+    from vedette.app.workbench import classify, drift, forecast, score, templates
     from vedette.core.errors import BadRecord, ConfigError, NotFound, Rejected, Tampered, Transient, VedetteError
     from vedette.core.identity import series_id
     from vedette.core.ports import Model, Source, Stateful
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _DOORS = {
-    "vedette.app.workbench": ("score", "templates"),
+    "vedette.app.workbench": ("classify", "drift", "forecast", "score", "templates"),
     "vedette.core.errors": ("BadRecord", "ConfigError", "NotFound", "Rejected", "Tampered", "Transient", "VedetteError"),
     "vedette.core.identity": ("series_id",),
     "vedette.core.ports": ("Model", "Source", "Stateful"),
@@ -50,6 +50,9 @@ __all__ = [
     "Transient",
     "VedetteError",
     "__version__",
+    "classify",
+    "drift",
+    "forecast",
     "score",
     "series_id",
     "templates",

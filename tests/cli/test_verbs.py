@@ -194,7 +194,7 @@ def test_times_that_are_none_are_told_and_so_is_an_ending_before_the_work(run, t
 
 def test_verbs_of_later_days_are_no_stubs(run):
     help_text = run("--help")[1]
-    for verb in ("run", "demo", "train", "validate", "replay", "models", "promote", "rollback", "forecast", "classify", "drift"):
+    for verb in ("run", "demo", "train", "validate", "replay", "models", "promote", "rollback"):
         assert run(verb)[0] == 2
         assert f"  {verb} " not in help_text
 

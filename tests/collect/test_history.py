@@ -193,6 +193,13 @@ def test_spans_do_not_depend_on_where_a_file_is_cut_or_in_which_order_it_lies(tm
     assert spans(path) == whole
 
 
+def test_a_log_has_no_truth(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("time,message,bad\n2014-01-01,x,1\n")
+    with pytest.raises(BadRecord, match="a log has no truth"):
+        spans(path)
+
+
 def test_a_mark_that_is_none_is_told(tmp_path):
     path = tmp_path / "x.csv"
     path.write_text("series,timestamp,value,bad\nk,1400000000,5,perhaps\n")

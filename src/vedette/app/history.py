@@ -31,6 +31,8 @@ from vedette.security import Redaction
 from vedette.security.outbound import client
 
 GATHERED_ROWS = 1_000_000
+#: Rows of text weigh more than numbers do, and are held several times while they are cleaned and sorted.
+GATHERED_BYTES = 32 << 20
 LISTS = ("values", "labels", "ignore")
 
 
@@ -130,7 +132,7 @@ def columns(words: Sequence[str]) -> Columns | None:
     if not words:
         return None
     pairs = [each.partition("=") for each in words]
-    told = {key: value.split(",") if key in LISTS else value for key, _, value in pairs}
+    told = {key: [each for each in value.split(",") if each] if key in LISTS else value for key, _, value in pairs}
     faults = [f"--column {key}: expected KEY=VALUE" for key, sign, _ in pairs if not sign]
     faults += [f"--column {key}: said twice; lists go by commas" for key in told if [each for each, *_ in pairs].count(key) > 1]
     try:
@@ -197,15 +199,16 @@ def _importer(home: Path, declared: Config, clock: Clock) -> tuple[Importer, Ser
 
 
 def _gathered(deliveries: Iterable[Delivery]) -> Iterator[list[Delivery]]:
-    """Deliveries of one file, up to about a million rows, so that a commit is worth its while."""
+    """Deliveries of one file, up to about a million rows or 32 MiB, so that a commit is worth its while."""
     group: list[Delivery] = []
-    rows = 0
+    rows = held = 0
     for delivery in deliveries:
         group.append(delivery)
         rows += delivery.records
-        if rows >= GATHERED_ROWS:
+        held += sum(int(frame.estimated_size()) for frame in delivery.frames.values())
+        if rows >= GATHERED_ROWS or held >= GATHERED_BYTES:
             yield group
-            group, rows = [], 0
+            group, rows, held = [], 0, 0
     if group:
         yield group
 

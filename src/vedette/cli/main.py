@@ -219,6 +219,49 @@ def templates(
     run(path, out, by)
 
 
+@cli.command(epilog="Example: vedette forecast metrics.csv --horizon 24 --levels 80,95 --out ahead.csv")
+def forecast(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="Columns series, timestamp, value.")],
+    horizon: Annotated[int, typer.Option(min=1, help="Steps ahead.")],
+    out: Annotated[Path, typer.Option(help="CSV, Parquet or JSON lines, by its ending.")],
+    levels: Annotated[str, typer.Option(help="Per cent of what will be seen that the bounds should hold, by commas.")] = "80,95",
+) -> None:
+    """Say where each series goes, with bounds that hold."""
+    from vedette.cli.workbench import forecast as run
+
+    run(path, horizon, out, levels)
+
+
+@cli.command(epilog="Example: vedette classify known.csv new.csv --text title --label team --out routed.csv")
+def classify(
+    train: Annotated[Path, typer.Argument(metavar="TRAIN", help="Rows with their labels; further columns are features.")],
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="Rows to be labelled.")],
+    text: Annotated[str, typer.Option(help="The column of text.")],
+    label: Annotated[str, typer.Option(help="The column of labels in TRAIN.")],
+    out: Annotated[Path, typer.Option(help="CSV, Parquet or JSON lines, by its ending.")],
+    cost: Annotated[
+        Path | None, typer.Option(help="Table of what errors cost: a row a true label, a column a label that is said.")
+    ] = None,
+) -> None:
+    """Learn labels from one table, and say them of another, with the probability that they are right."""
+    from vedette.cli.workbench import classify as run
+
+    run(train, path, text, label, out, cost)
+
+
+@cli.command(epilog="Example: vedette drift last-month.parquet today.parquet --out drift.csv --html drift.html")
+def drift(
+    reference: Annotated[Path, typer.Argument(metavar="REFERENCE", help="A table as it should be.")],
+    current: Annotated[Path, typer.Argument(metavar="CURRENT", help="The same columns as they are.")],
+    out: Annotated[Path, typer.Option(help="CSV, Parquet or JSON lines, by its ending.")],
+    html: Annotated[Path | None, typer.Option(help="A page to look at, beside it.")] = None,
+) -> None:
+    """Say which columns of a table are distributed otherwise than in another."""
+    from vedette.cli.workbench import drift as run
+
+    run(reference, current, out, html)
+
+
 def _config_path(given: Path | None) -> Path | None:
     usual = Path("vedette.yaml")
     return given or (usual if usual.exists() else None)

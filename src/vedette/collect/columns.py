@@ -159,6 +159,8 @@ def layout(frame: pl.DataFrame, mapping: Columns) -> Layout:
     text = mapping.text or ("" if values else _first({key: name for key, name in kept.items() if name in texts}, TEXT_NAMES))
     taken = {chosen["time"], text, *values}
     if text:
+        if mapping.truth:
+            raise BadRecord("a log has no truth: only of numbers is it told when something was wrong", field=mapping.truth)
         labels = mapping.labels or ()
         rest = tuple(name for name in texts if name not in {*taken, *labels})
         return Layout(chosen["time"], "", (), labels, text, rest)

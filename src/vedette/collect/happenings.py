@@ -53,4 +53,9 @@ def _words(columns: pl.DataFrame) -> pl.DataFrame:
 
 
 def _maps(columns: pl.DataFrame, height: int) -> pl.Series:
-    return maps(columns) if columns.width else pl.Series("map", [{}], dtype=LABELS).new_from_index(0, height)
+    """The map of each row; events say few different things of themselves, so that each is made once."""
+    if not columns.width:
+        return pl.Series("map", [{}], dtype=LABELS).new_from_index(0, height)
+    distinct = columns.unique(maintain_order=True)
+    placed = columns.join(distinct.with_row_index("\0"), on=columns.columns, how="left", nulls_equal=True, maintain_order="left")
+    return maps(distinct).gather(placed["\0"])

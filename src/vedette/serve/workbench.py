@@ -13,7 +13,7 @@ def score_frame(frame: pl.DataFrame, model: Model) -> pl.DataFrame:
     """Score every row of a long table causally: by that row and earlier rows of its series alone.
 
     Args:
-        frame: columns `series` (any type), `timestamp` (a datetime; without a zone it is
+        frame: columns `series` (any type), `timestamp` (a date or a datetime; without a zone it is
             taken as UTC), `value` (a number); others are kept out.
         model: a detector that has seen nothing yet.
 
@@ -24,10 +24,10 @@ def score_frame(frame: pl.DataFrame, model: Model) -> pl.DataFrame:
     Raises:
         BadRecord: naming the column that is missing or of another type.
     """
-    asked = frame.select(_column(frame, name) for name in ("series", "timestamp", "value"))
+    asked = frame.select(column(frame, name) for name in ("series", "timestamp", "value"))
     points = asked.select(
         series=pl.col("series").cast(pl.String).rank("dense").cast(pl.Int64),
-        at=_utc(asked["timestamp"]),
+        at=in_utc(asked["timestamp"]),
         value=pl.col("value").cast(pl.Float64, strict=False).fill_null(float("nan")),
     )
     order = points.select(pl.arg_sort_by("series", maintain_order=True)).to_series()
@@ -35,14 +35,18 @@ def score_frame(frame: pl.DataFrame, model: Model) -> pl.DataFrame:
     return asked.with_columns(verdicts.select(ANSWERS)[order.arg_sort()].get_columns())
 
 
-def _column(frame: pl.DataFrame, name: str) -> pl.Series:
+def column(frame: pl.DataFrame, name: str) -> pl.Series:
+    """The column of that name; BadRecord names it where it is missing, and those that are there."""
     if name not in frame.columns:
         raise BadRecord(f"expected a column of this name, got {frame.columns}", field=name)
     return frame[name]
 
 
-def _utc(times: pl.Series) -> pl.Series:
+def in_utc(times: pl.Series) -> pl.Series:
+    """Dates and datetimes as UTC microseconds; without a zone they are taken as UTC. BadRecord where they are neither."""
+    if times.dtype == pl.Date:
+        times = times.cast(pl.Datetime("us"))
     dtype = times.dtype
     if isinstance(dtype, pl.Datetime):
         return times.dt.replace_time_zone("UTC").cast(AT) if dtype.time_zone is None else times.dt.convert_time_zone("UTC").cast(AT)
-    raise BadRecord(f"expected a datetime, got {dtype}", field="timestamp")
+    raise BadRecord(f"expected a datetime, got {dtype}", field=times.name)
