@@ -22,6 +22,7 @@ BENCHES = {
     "prepare": (),
     "push": (),
     "files": (),
+    "inference": (),
 }
 
 

@@ -71,6 +71,18 @@ def test_an_answer_must_be_about_something_and_a_known_word(store):
         store.get("b")
 
 
+def test_many_windows_are_added_at_once_and_each_only_once(store):
+    day = [Window(0, "outage", at, at + 10, {"host": "a"}, "labelled") for at in range(0, 100, 20)]
+    assert store.add_windows(day[:3]) == 3
+    assert store.add_windows([*day, day[0]]) == 2
+    assert [(each.start, each.end) for each in store.windows()] == [(each.start, each.end) for each in day]
+    assert store.add_windows([replace(day[0], labels={"host": "b"}), replace(day[0], kind="maintenance")]) == 2
+    assert store.add_windows([]) == 0
+    with pytest.raises(BadRecord):
+        store.add_windows([Window(0, "outage", 200, 210), Window(0, "outage", 5, 5)])
+    assert len(store.windows()) == 7
+
+
 def test_windows_are_added_listed_and_dropped(store):
     night = store.add_window(Window(0, "maintenance", 10, 20, {"host": "web-*"}, "kernel"))
     down = store.add_window(Window(0, "outage", 5, 15))

@@ -20,7 +20,8 @@ from vedette.collect.history import read
 from vedette.collect.limits import Limits
 from vedette.collect.records import TextSettings
 from vedette.collect.series import SeriesTable
-from vedette.core.errors import BadRecord, NotFound
+from vedette.collect.truth import Truth
+from vedette.core.errors import BadRecord, ConfigError, NotFound
 from vedette.core.identity import series_id
 
 FRAME = pl.DataFrame({"series": ["a", "b"], "timestamp": [1_400_000_000, 1_400_000_060], "value": [1.0, 2.5]})
@@ -109,6 +110,96 @@ def test_a_time_that_is_not_believed_is_set_aside_by_name_and_place(tmp_path, ti
     assert one.records == 2
 
 
+def events(path, **mapping):
+    return pl.concat([each.frames["events"] for each in load(path, mapping=Columns(**mapping))])
+
+
+def test_each_row_of_a_table_of_events_is_one(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text('time,name,host,nr,state,until\n1400000000,disk full,db-1,7,open,1400000060\n1400000001,"x",,8,,\n')
+    found = events(path, events="alert", id="nr", status="state", ends_at="until")
+    assert found.drop("at", "annotations", "starts_at").rows() == [
+        ("alert", "7", "open", "disk full", {"host": "db-1"}, datetime(2014, 5, 13, 16, 54, 20, tzinfo=UTC)),
+        ("alert", "8", "", "x", {}, None),
+    ]
+    assert found["at"].to_list() == [datetime(2014, 5, 13, 16, 53, second, tzinfo=UTC) for second in (20, 21)]
+
+
+def test_what_an_event_says_is_its_key_in_every_form_of_file(tmp_path):
+    frame = pl.DataFrame(
+        {"when": [1_400_000_000] * 3, "what": ["a", "a", "b"], "team": ["x", "x", "x"], "rest": ["1n", "2n", "3n"]}
+    )
+    frame.write_parquet(tmp_path / "x.parquet")
+    frame.write_csv(tmp_path / "x.csv")
+    told = {"events": "ticket", "time": "when", "text": "what", "labels": ("team",)}
+    one, other = events(tmp_path / "x.parquet", **told), events(tmp_path / "x.csv", **told)
+    assert one.equals(other)
+    assert one["key"].to_list()[0] == one["key"].to_list()[1] != one["key"].to_list()[2]
+    assert one["annotations"].to_list() == [{"rest": "1n"}, {"rest": "2n"}, {"rest": "3n"}]
+    assert [len({each.key for each in load(tmp_path / name, mapping=Columns(**told))}) for name in ("x.csv", "x.parquet")] == [1, 1]
+
+
+def test_rows_without_times_lie_in_their_order_across_pieces(tmp_path):
+    path = tmp_path / "x.parquet"
+    pl.DataFrame({"Document": ["x"] * 60_000}).write_parquet(path)
+    with pytest.raises(BadRecord, match="lay the rows out"):
+        events(path, events="ticket")
+    found = events(path, events="ticket", start=datetime(2026, 1, 1, tzinfo=UTC), step=1)
+    assert found["at"].is_sorted()
+    assert found["at"][-1] == datetime(2026, 1, 1, 16, 39, 59, tzinfo=UTC)
+    assert found["key"].n_unique() == 60_000
+
+
+def test_an_event_whose_time_cannot_be_read_is_set_aside(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("time,title,until\n2014-01-01,a,2014-01-02\nsoon,b,2014-01-02\n2014-01-03,c,later\n")
+    (one,) = load(path, mapping=Columns(events="change", ends_at="until"))
+    assert one.frames["events"]["title"].to_list() == ["a"]
+    assert [str(each).partition(": expected")[0] for each in one.faults] == ["record 1: field 'time'", "record 2: field 'until'"]
+
+
+def spans(path, **mapping):
+    truth, table = Truth(), SeriesTable()
+    for _ in read(path, limits=Limits(), table=table, mapping=Columns(truth="bad", **mapping), truth=truth):
+        pass
+    return truth.spans().sort("series", "start").select("start", "end").rows()
+
+
+@pytest.mark.parametrize("marks", [("0", "1", "2"), ("0.0", "1.0", "-3"), ("false", "True", "TRUE"), ("", "1", "1")])
+def test_where_a_table_says_that_something_was_wrong_is_told_in_spans_and_is_no_value(tmp_path, marks):
+    path = tmp_path / "x.csv"
+    no, *yes = marks
+    flags = [no, *yes, no, yes[0], no]
+    rows = [f"k,{1_400_000_000 + 60 * index},5,{flag}\n" for index, flag in enumerate(flags)]
+    path.write_text("series,timestamp,value,bad\n" + "".join(rows))
+    second = 1_000_000
+    start = 1_400_000_000 * second
+    assert spans(path) == [(start + 60 * second, start + 180 * second), (start + 240 * second, start + 300 * second)]
+    assert metrics(path, mapping=Columns(truth="bad"))["value"].to_list() == [5.0] * 6
+
+
+def test_spans_do_not_depend_on_where_a_file_is_cut_or_in_which_order_it_lies(tmp_path, monkeypatch):
+    path = tmp_path / "x.parquet"
+    times = list(range(1_400_000_000, 1_400_000_000 + 300 * 60_000, 300))
+    marks = [index // 700 % 5 == 3 for index in range(60_000)]
+    frame = pl.DataFrame({"at": times, "a": 0.0, "b": 1.0, "bad": marks})
+    frame.write_parquet(path)
+    whole = spans(path)
+    assert len(whole) == 2 * 17
+    assert {end - start for start, end in whole} == {700 * 300 * 1_000_000}
+    frame.reverse().write_parquet(path)
+    assert spans(path) == whole
+    monkeypatch.setattr("vedette.collect.truth.HELD", 1000)
+    assert spans(path) == whole
+
+
+def test_a_mark_that_is_none_is_told(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("series,timestamp,value,bad\nk,1400000000,5,perhaps\n")
+    with pytest.raises(BadRecord, match=r"field 'bad'.*expected a number, true or false, got 'perhaps'"):
+        spans(path)
+
+
 def test_the_window_is_the_callers(tmp_path):
     path = tmp_path / "x.csv"
     path.write_text("series,timestamp,value\na,1000000000,1\na,1400000000,2\n")
@@ -138,8 +229,12 @@ def test_missing_columns_are_named(tmp_path):
     path.write_text("a,b\n1,2\n")
     with pytest.raises(BadRecord, match=r"found the columns \['a', 'b'\], expected series, timestamp, value"):
         load(path)
-    with pytest.raises(BadRecord, match=r"field 'z'.*no such column"):
-        load(path, mapping=Columns(time="z"))
+    with pytest.raises(ConfigError) as told:
+        load(path, mapping=Columns(time="z", labels=("a", "y")))
+    assert [fault.removeprefix(f"{path}: ") for fault in told.value.faults] == [
+        "time: there is no column 'z'; there are: a, b",
+        "labels: there is no column 'y'; there are: a, b",
+    ]
     path.write_text("series,timestamp,value\na,soon,1\n")
     with pytest.raises(BadRecord, match=r"record 0: field 'timestamp'.*'soon'; no row could be taken"):
         load(path)

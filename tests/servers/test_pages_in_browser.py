@@ -43,6 +43,10 @@ PAGES = (
     "/series/7",
     "/series/{cpu}",
     "/series/{stream}",
+    "/models",
+    "/models/cpu",
+    "/models/cpu/8",
+    "/models/tickets",
     "/nothing",
 )
 
@@ -213,6 +217,17 @@ def test_our_own_pages_never_violate_the_policy_and_draw_their_charts(browser, s
             for width in (1100, 390):
                 keep(f"{number}-{mood}-{width}", browser.look(width, dark=dark))
                 assert browser.run("document.documentElement.scrollWidth <= innerWidth"), f"{address} is wider than {width}"
+
+
+def test_a_version_is_promoted_by_the_form_and_only_with_a_reason(browser, start):
+    base = start("calm")
+    browser.open(f"{base}/models/cpu")
+    browser.run("document.querySelector('form[action$=promote] button').click()")
+    assert browser.run("document.querySelector('form[action$=promote]').checkValidity()") is False
+    browser.run("document.querySelector('#why-promote').value = 'it is better'")
+    browser.run("document.querySelector('form[action$=promote] button').click()")
+    browser.wait("document.body?.textContent.includes('it is better') && document.readyState === 'complete'")
+    assert "version 8" in browser.run("document.querySelector('.way .champion').textContent")
 
 
 def test_a_verdict_is_given_by_the_form(browser, start):

@@ -4,6 +4,7 @@
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from vedette.act import Incident, IncidentStore
+from vedette.app.models import ModelView
 from vedette.config import Config, Web
+from vedette.core.errors import NotFound, Rejected
 from vedette.core.frames import AT, from_rows
 from vedette.core.identity import series_id
 from vedette.core.telemetry import Telemetry
+from vedette.core.types import Card, Decision, Finding, Signal
 from vedette.lake import TABLES, Lake
 from vedette.web import build
 
@@ -40,11 +44,16 @@ class MadeUp:
         self.parts = {"serve": {"state": "ok", "why": ""}, "tick": {"state": "ok", "why": ""}}
         self.said = []
         self.received = []
+        self.serving = Deployed()
+        self.models = Shelf([*models(), *(hostile_model(text) for text in texts)])
         self.extra = list(texts)
         self.store.upsert([incident(self.extra), closed(), *(odd_incident(i, text) for i, text in enumerate(self.extra))])
 
     def clock(self):
         return self.now
+
+    def datasets(self):
+        return [{"name": "cpu", "version": 3, "rows": 1_200_000, "digest": "ab12", "worst": float("nan")}]
 
     def receivers(self):
         async def take(request):
@@ -68,6 +77,140 @@ class MadeUp:
     def verdict(self, incident, answer, actor, note):
         self.said.append((incident, answer, actor, note))
         self.store.answer(incident, answer, actor, note, self.now)
+
+
+class Deployed:
+    """What `vedette.web.view.Serving` asks for; the last of a name speaks for it."""
+
+    def __init__(self, *served):
+        self.all = list(served)
+
+    def served(self):
+        return self.all
+
+    def get(self, name, version):
+        found = [each for each in self.all if each.name == name and version in {None, each.version}]
+        if not found:
+            raise NotFound(f"no version {version} of {name} is deployed" if version else f"no model {name} is deployed")
+        return found[-1]
+
+
+class Shelf:
+    """What `vedette.web.view.Models` asks for."""
+
+    def __init__(self, models):
+        self.all = {each.name: each for each in models}
+        self.said = []
+
+    def names(self):
+        return list(self.all)
+
+    def model(self, name):
+        if name not in self.all:
+            raise NotFound(f"there is no model {name!r}")
+        return self.all[name]
+
+    def report(self, name, version):
+        if self.model(name).card(version) is None:
+            raise NotFound("there is no such report")
+        return b"<!doctype html><style>p{color:green}</style><p>Report</p><script>window.__pwned=1</script>"
+
+    def promote(self, name, version, actor, reason):
+        model = self.model(name)
+        card = model.card(version)
+        if card is None or not card.passed:
+            raise Rejected(f"version {version} of {name} did not pass its gates")
+        self.said.append(("promote", name, version, actor, reason))
+        stage = "champion" if version == model.candidate and model.stage == "canary" else "canary"
+        decision = Decision(NOW, name, version, "PROMOTE", stage, reason, {}, actor)
+        standing = {"candidate": version, "stage": stage}
+        if stage == "champion":
+            standing = {"champion": version, "candidate": None, "stage": ""}
+        self.all[name] = replace(model, decisions=(decision, *model.decisions), **standing)
+        return decision
+
+    def rollback(self, name, actor, reason):
+        model = self.model(name)
+        if len(model.versions) < 2:
+            raise Rejected(f"{name} has no champion before this one")
+        self.said.append(("rollback", name, actor, reason))
+        decision = Decision(NOW, name, model.champion, "ROLL_BACK", "retired", reason, {}, actor)
+        self.all[name] = replace(model, champion=model.champion - 1, decisions=(decision, *model.decisions))
+        return decision
+
+
+HOUR = 3600 * SECOND
+
+
+def card(name, version, family, kind, metrics, findings=(), **more):
+    told = {
+        "parameters": {"sigmas": 5.0, "warmup": 30, "hold_seconds": 3300.0, "ngrams": [1, 2], "balanced": True},
+        "recipe": "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef",
+        "dataset": f"{name}@{version}",
+        "dataset_digest": "sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae",
+        "seed": 7,
+        "code": "0.1.0",
+        "trained_at": NOW - (12 - version) * 24 * HOUR,
+        "parent": version - 1 or None,
+        "digest": "sha256:fcde2b2edba56bf408601fb721fe9b5c338d10ee429ea04fae5511b68fbf8fb9",
+    }
+    return Card(name, version, family, kind, findings=tuple(findings), metrics=metrics, **(told | more))
+
+
+def gates(alerts):
+    return (
+        Finding("alerts a week", alerts < 12, f"{alerts:g}", "at most 12", "More than that, and nobody reads them"),
+        Finding("incidents caught", True, "9 of 9", "all that the champion catches", "A candidate may not miss what was caught"),
+        Finding("replay of past outages", True, "6 of 6", "at least 6 of 6", "An outage may not be learnt as normal"),
+    )
+
+
+def envelope(version, alerts, recall, precision, delay, **more):
+    metrics = {"alerts_per_week": alerts, "recall": recall, "precision": precision, "delay_seconds": delay}
+    return card("cpu", version, "anomalies", "envelope", metrics, gates(alerts), **more)
+
+
+def models():
+    versions = (
+        envelope(8, 3.1, 0.97, 0.91, 64.0),
+        envelope(7, 4.4, 0.95, 0.88, 71.0),
+        envelope(6, 31.0, 0.96, 0.4, 66.0, trained_by="ann"),
+        envelope(5, 5.0, 0.93, 0.81, 80.0),
+    )
+    evidence = {"alerts_per_week": 3.1, "champion": 4.4, "agreement": 0.984, "points": 1_203_344}
+    told = (
+        (3, 8, "HOLD", "canary", "Two hours of canary are too few: six are needed", {"hours": 2.0}),
+        (5, 8, "PROMOTE", "canary", "Fewer alerts than the champion at the same recall", evidence),
+        (30, 8, "PROMOTE", "shadow", "All gates passed", {"gates": 3}),
+        (120, 7, "PROMOTE", "champion", "A day of canary without a missed incident", {"hours": 24.0}, "ann"),
+        (140, 6, "ROLL_BACK", "rejected", "31 alerts a week, at most 12 are borne", {"alerts_per_week": 31.0}),
+    )
+    decisions = tuple(Decision(NOW - hours * HOUR, "cpu", *rest) for hours, *rest in told)
+    wide = "Residuals are twice as wide as a week ago", "Look at web-1; a retrain has been asked for"
+    silent = "No verdict for ten days", "Answer some incidents: precision is estimated from them"
+    signals = (
+        Signal(NOW - 2 * HOUR, "page_hinkley", "residuals of web-1", "warning", *wide),
+        Signal(NOW - 50 * HOUR, "staleness", "labels", "info", *silent),
+    )
+    gauges = {"drift": 0.42, "drift_residuals": 1.18, "age_seconds": 5.0 * 86_400, "false_alarms_per_week": 1.2}
+    cpu = ModelView("cpu", "anomalies", 7, 8, "canary", 0.1, versions, decisions, signals, gauges)
+    ticket = card("tickets", 2, "classes", "hashed_linear", {"macro_f1": 0.71, "balanced_accuracy": 0.69}, gates(1.0), parent=None)
+    made = Decision(NOW - 70 * HOUR, "tickets", 2, "PROMOTE", "champion", "The first that passed its gates")
+    tickets = ModelView("tickets", "classes", 2, versions=(ticket,), decisions=(made,), gauges={"drift": 0.77})
+    disk = card("disk", 1, "forecasts", "ensemble", {"mase": 0.83, "coverage_80": 0.79})
+    learning = "It has seen 9 of the 14 days that a weekly season takes."
+    young = ModelView("disk", "forecasts", None, 1, "shadow", 0.0, (disk,), learning=learning)
+    return [cpu, tickets, young]
+
+
+def hostile_model(text):
+    finding = Finding(text, False, text, text, text)
+    odd = {"parameters": {text: text, "x": [text]}} | dict.fromkeys(("recipe", "dataset", "dataset_digest", "code", "digest"), text)
+    version = card(text, 1, text, text, {text: float("nan")}, (finding,), trained_by=text, **odd)
+    decision = Decision(NOW, text, 1, "HOLD", text, text, {text: text, "y": {text: [text]}}, text)
+    signal = Signal(NOW, text, text, "critical", text, text)
+    gauges = {text: float("inf"), f"drift{text}": float("nan"), f"{text}_seconds": float("inf")}
+    return ModelView(text, text, 1, 1, text, 0.5, (version,), (decision,), (signal,), gauges, text)
 
 
 def identities():

@@ -94,7 +94,19 @@ def strict(text):
 
 def test_every_document_is_valid_json_whatever_the_lake_holds(serve, payloads, ids):
     _, client = serve(payloads[:30])
-    paths = ["status", "series", "incidents", "incidents/a1b2c3", "deadletters", "openapi.json"]
+    paths = [
+        "status",
+        "series",
+        "incidents",
+        "incidents/a1b2c3",
+        "deadletters",
+        "models",
+        "models/cpu",
+        "models/cpu/8",
+        "decisions",
+        "datasets",
+        "openapi.json",
+    ]
     paths += [f"series/{each}" for each in ids.values()]
     for path in paths:
         reply = client.get(f"/api/{path}")
@@ -252,6 +264,8 @@ def test_the_document_lists_every_route(serve):
     _, client = serve()
     described = client.get("/api/openapi.json").json()["paths"]
     pages = {"/", "/incidents", "/incidents/{incident}", "/incidents/{incident}/verdict", "/series", "/series/{series}"}
+    versions = ("", "/{name}", "/{name}/{version}", "/{name}/{version}/report", "/{name}/promote", "/{name}/rollback")
+    pages |= {f"/models{path}" for path in versions}
     served = {route.path for route in routes_of(client.app)}
     assert served - set(described) == pages | {"/static/{name}", "/api/openapi.json"}
     assert set(described) <= served

@@ -18,6 +18,9 @@ PAGES = [
     "/series",
     "/series/1000",
     "/series/7",
+    "/models",
+    "/models/cpu",
+    "/models/cpu/8",
 ]
 TAGS = {
     "a",
@@ -50,12 +53,16 @@ TAGS = {
     "nav",
     "noscript",
     "ol",
+    "option",
     "p",
     "progress",
+    "rect",
     "script",
     "section",
+    "select",
     "span",
     "strong",
+    "svg",
     "table",
     "tbody",
     "td",
@@ -95,13 +102,18 @@ ATTRIBUTES = {
     "action",
     "name",
     "rel",
+    "required",
     "role",
+    "rx",
     "scope",
+    "selected",
     "src",
     "tabindex",
     "type",
     "value",
+    "viewbox",
     "width",
+    "x",
 }
 BROWSER = {"Accept": "text/html"}
 
@@ -134,6 +146,8 @@ def test_the_corpus_is_large_enough(payloads):
 def test_what_outsiders_wrote_is_only_ever_text(serve, payloads):
     _, client = serve(payloads)
     views = [*PAGES, f"/incidents/{quote('x0' + payloads[0], safe='')[:64]}"]
+    named = [text for text in payloads if "/" not in text]
+    views += [f"/models/{quote(text, safe='')}{version}" for text in named[:25] for version in ("", "/1")]
     for path in views:
         reply = reply_of(client, path)
         page = Page(reply.text)
@@ -146,7 +160,7 @@ def test_what_outsiders_wrote_is_only_ever_text(serve, payloads):
         assert visible(reply.text) == reply.text, path
 
 
-@pytest.mark.parametrize("path", ["/", "/incidents", "/incidents/a1b2c3", "/series", "/series/7"])
+@pytest.mark.parametrize("path", ["/", "/incidents", "/incidents/a1b2c3", "/series", "/series/7", "/models"])
 def test_all_that_outsiders_wrote_can_be_read(serve, payloads, path):
     some = payloads[:40]
     _, client = serve(some)

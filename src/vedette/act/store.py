@@ -1,6 +1,8 @@
 """Where incidents are kept: SQL, by default one SQLite file, by choice another database that SQLAlchemy speaks to."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Self, cast
@@ -150,6 +152,13 @@ class IncidentStore:
         wanted = sa.select(ANSWERS.c.incident).where(ANSWERS.c.at >= since)
         return self._incidents(INCIDENTS.select().where(INCIDENTS.c.id.in_(wanted)).order_by(INCIDENTS.c.id)), said
 
+    def false_alarms(self) -> dict[str, int]:
+        """Incidents whose last word is `false`, by the model that scored their metrics (`envelope` where none was declared)."""
+        found: Counter[str] = Counter()
+        for each in self._incidents(INCIDENTS.select().where(INCIDENTS.c.verdict == "false")):
+            found[str(each.explanation.get("model", "envelope"))] += 1
+        return dict(found)
+
     def forget(self, before: int) -> int:
         """Drop what was over before `before` (UTC microseconds), with its notices; how many. Answers are kept."""
         old = sa.select(INCIDENTS.c.id).where(INCIDENTS.c.status == "closed", INCIDENTS.c.updated_at < before)
@@ -171,6 +180,24 @@ class IncidentStore:
         with self._begin() as db:
             made = db.execute(WINDOWS.insert().values(**values)).inserted_primary_key
         return Window(int(made[0]) if made else 0, window.kind, window.start, window.end, window.labels, window.note)
+
+    def add_windows(self, windows: Sequence[Window]) -> int:
+        """Keep those that are not there yet (by kind, times and labels), all or none; how many were new.
+
+        Raises:
+            BadRecord: one ends before it starts.
+        """
+        if any(each.end <= each.start for each in windows):
+            raise BadRecord("a window must end after it starts", field="end")
+        first = min((each.start for each in windows), default=0)
+        with self._begin() as db:
+            there = db.execute(WINDOWS.select().where(WINDOWS.c.end > first)).mappings()
+            known = {_said(Window(**{str(key): value for key, value in row.items()})) for row in there}
+            fresh = {_said(each): each for each in windows if _said(each) not in known}
+            rows = [{key: value for key, value in asdict(each).items() if key != "id"} for each in fresh.values()]
+            if rows:
+                db.execute(WINDOWS.insert(), rows)
+        return len(rows)
 
     def windows(self, kind: Kind | None = None, since: int = 0) -> tuple[Window, ...]:
         """Windows that end at `since` or later, by their start."""
@@ -233,6 +260,10 @@ class IncidentStore:
 
     def _incidents(self, query: sa.Select[Any]) -> tuple[Incident, ...]:
         return tuple(Incident.from_dict(row) for row in self._rows(query))
+
+
+def _said(window: Window) -> tuple[object, ...]:
+    return window.kind, window.start, window.end, json.dumps(window.labels, sort_keys=True)
 
 
 def _prepare(connection: Any, _record: object) -> None:  # noqa: ANN401 -- whatever the driver calls a connection

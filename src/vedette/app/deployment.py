@@ -13,9 +13,12 @@ import structlog
 
 from vedette import config
 from vedette.act import IncidentStore
+from vedette.act.alarm import of_signal
 from vedette.act.hearing import HearingSettings, tolerated
 from vedette.app.arrays import part
-from vedette.core.errors import NotFound, Rejected, Tampered, Transient
+from vedette.app.events import recipe_of
+from vedette.app.routing import Router
+from vedette.core.errors import NotFound, Rejected, Tampered, Transient, VedetteError
 from vedette.core.types import Artefact, Decision, Signal, State
 from vedette.deploy import Deployments, Evidence, Side, Standing, next_step
 from vedette.serve.fleet import Fleet, Plan, Seat
@@ -43,7 +46,8 @@ class Rollouts:
         models: what was declared.
         deployments: where versions stand.
         shelf: where versions come from.
-        fleet: the lanes.
+        fleet: the lanes of metrics.
+        router: the desks of events.
         tolerance: what operators got used to.
         store: the incidents and what was said of them.
         hearing: how far operators' answers reach.
@@ -56,16 +60,18 @@ class Rollouts:
         deployments: Deployments,
         shelf: Shelf,
         fleet: Fleet,
+        router: Router,
         tolerance: Tolerance,
         store: IncidentStore,
         hearing: HearingSettings,
         recipe: str,
         changed: Callable[[str, Artefact | None], None] = lambda _model, _champion: None,
     ) -> None:
-        self._models = {name: model for name, model in models.items() if model.family == "anomalies"}
+        self._models = {name: model for name, model in models.items() if model.family != "forecasts"}
         self._deployments = deployments
         self._shelf = shelf
         self._fleet = fleet
+        self._router = router
         self._tolerance = tolerance
         self._store = store
         self._hearing = hearing
@@ -83,20 +89,28 @@ class Rollouts:
             for standing in standings.values():
                 if standing.model in self._models and standing.since <= at:
                     self._decide(standing, at)
-            seated = self._seat(self._deployments.standings(), at)
+            standings = self._deployments.standings()
+            seated = self._seat(standings, at)
+            for name in self._router.desks.keys() & standings.keys():
+                seated |= self._seat_desk(name, standings[name], at)
         except Transient as error:
             log.warning("where the models stand cannot be read now; what sits in the lanes stays", reason=str(error))
             return False
         return heard or seated
 
     def _decide(self, standing: Standing, at: int) -> None:
-        lane = self._fleet.lanes.get(standing.model)
-        if lane is None or lane.other is None or self._seated.get(standing.model) != standing.revision:
+        if self._seated.get(standing.model) != standing.revision:
             return
-        own, beside = (lane.beside, lane.own) if standing.stage == "probation" else (lane.own, lane.beside)
-        real, false = self._answers(standing)
-        evidence = Evidence(_side(own), _side(beside), real, false)
         settings = self._models[standing.model].rollout
+        if standing.model in self._router.desks:
+            evidence = self._router.desks[standing.model].evidence()
+            settings = settings.model_copy(update={"canary_shares": ()})
+        else:
+            lane = self._fleet.lanes.get(standing.model)
+            if lane is None or lane.other is None:
+                return
+            own, beside = (lane.beside, lane.own) if standing.stage == "probation" else (lane.own, lane.beside)
+            evidence = Evidence(_side(own), _side(beside), *self._answers(standing))
         decision = next_step(standing, evidence, at, settings)
         if decision is not None:
             self._carry_out(decision, standing)
@@ -114,6 +128,7 @@ class Rollouts:
 
     def _seat(self, standings: Mapping[str, Standing], at: int) -> bool:
         due = {name: each for name, each in standings.items() if name in self._models and each.since <= at}
+        due = {name: each for name, each in due.items() if name not in self._router.desks}
         if all(self._seated.get(name) == each.revision for name, each in due.items()):
             return False
         plans = []
@@ -131,6 +146,22 @@ class Rollouts:
                 self._changed(plan.model, self._artefacts.get((plan.model, plan.champion.version)))
         return before != {name: lane.plan for name, lane in self._fleet.lanes.items()}
 
+    def _seat_desk(self, name: str, standing: Standing, at: int) -> bool:
+        if standing.since > at or self._seated.get(name) == standing.revision:
+            return False
+        recipe = recipe_of(self._models[name])
+        beside = standing.previous if standing.stage == "probation" else standing.candidate
+        try:
+            seats = [self._checked(name, version, recipe) if version else None for version in (standing.champion, beside)]
+        except (Tampered, NotFound, Rejected) as error:
+            self._refuse(standing, at, error)
+            return False
+        self._seated[name] = standing.revision
+        desk = self._router.desks[name]
+        before = (desk.champion, desk.other)
+        desk.seat(*seats)
+        return before != (desk.champion, desk.other)
+
     def _plan(self, standing: Standing, at: int) -> Plan | None:
         """Who is to sit in the lane; None where a version could not be loaded: then it was sent back."""
         beside = standing.previous if standing.stage == "probation" else standing.candidate
@@ -138,26 +169,37 @@ class Rollouts:
             champion = self._seat_of(standing.model, standing.champion)
             other = self._seat_of(standing.model, beside) if standing.stage else None
         except (Tampered, NotFound, Rejected) as error:
-            stage = "rejected" if standing.candidate else "retired"
-            judged = standing.candidate or standing.champion
-            decision = Decision(at, standing.model, judged, "ROLL_BACK", stage, f"it cannot be served: {error}")
-            self._carry_out(decision, standing)
-            advice = "look at the file it names; `vedette verify` checks all versions, `vedette train` makes a new one"
-            signal = Signal(at, "registry", f"{standing.model}@{judged}", "critical", decision.reason, advice)
-            self._deployments.tell(standing.model, (signal,))
+            self._refuse(standing, at, error)
             return None
         return Plan(standing.model, champion, other, standing.share if standing.stage == "canary" else 0.0, standing.stage)
 
+    def _refuse(self, standing: Standing, at: int, error: VedetteError) -> None:
+        """Send back a version that cannot be served, and tell people."""
+        stage = "rejected" if standing.candidate else "retired"
+        judged = standing.candidate or standing.champion
+        decision = Decision(at, standing.model, judged, "ROLL_BACK", stage, f"it cannot be served: {error}")
+        self._carry_out(decision, standing)
+        advice = "look at the file it names; `vedette verify` checks all versions, `vedette train` makes a new one"
+        signal = Signal(at, "registry", f"{standing.model}@{judged}", "critical", decision.reason, advice)
+        self._deployments.tell(standing.model, (signal,))
+        self._store.upsert([of_signal(standing.model, signal)])
+
     def _seat_of(self, model: str, version: int) -> Seat:
-        if version == 0:
-            return Seat(0, {})
+        return Seat(version, dict(self._checked(model, version, self._recipe).card.parameters)) if version else Seat(0, {})
+
+    def _checked(self, model: str, version: int, recipe: str) -> Artefact:
+        """A version that was trained behind the recipe that is in use.
+
+        Raises:
+            Rejected: it was trained behind another.
+        """
         artefact = self._artefact(model, version)
-        if artefact.card.recipe != self._recipe:
+        if artefact.card.recipe != recipe:
             raise Rejected(
-                f"{artefact.card.label} was trained behind the recipe {artefact.card.recipe}, and this process prepares points by "
-                f"{self._recipe}: train it anew, or go back to the settings of `prepare` that it was trained with"
+                f"{artefact.card.label} was trained behind the recipe {artefact.card.recipe}, and this process prepares its input "
+                f"by {recipe}: train it anew, or go back to the settings that it was trained with"
             )
-        return Seat(version, dict(artefact.card.parameters))
+        return artefact
 
     def _artefact(self, model: str, version: int) -> Artefact:
         key = (model, version)

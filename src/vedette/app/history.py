@@ -6,17 +6,20 @@ repeated import, or one that was cut off, adds only what is missing.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from glob import escape
 from pathlib import Path
 
 import polars as pl
 from pydantic import ValidationError
 
+from vedette.act import IncidentStore, Window
 from vedette.collect.columns import Columns
 from vedette.collect.history import read
 from vedette.collect.intake import redacted
 from vedette.collect.prometheus import PrometheusSettings, PrometheusSource
 from vedette.collect.series import SeriesTable
+from vedette.collect.truth import Truth
 from vedette.config import Config
 from vedette.core.errors import ConfigError
 from vedette.core.frames import AT, COUNTED, SERIES
@@ -33,13 +36,14 @@ LISTS = ("values", "labels", "ignore")
 
 @dataclass(frozen=True, slots=True)
 class Brought:
-    """What became of the records of an import."""
+    """What became of the records of an import; `windows` that were new, None where no truth was asked for."""
 
     received: int = 0
     stored: int = 0
     duplicate: int = 0
     rejected: int = 0
     dead_lettered: int = 0
+    windows: int | None = None
 
 
 class Importer:
@@ -114,30 +118,62 @@ class Importer:
         return done
 
 
-def columns(mapping: Mapping[str, str]) -> Columns | None:
-    """`Columns` from words, lists by commas; None where nothing is said.
+def columns(words: Sequence[str]) -> Columns | None:
+    """`Columns` from words KEY=VALUE, lists by commas; None where nothing is said.
 
     Raises:
-        ConfigError: naming what is not known of columns.
+        ConfigError: everything that is not known of columns, or said twice.
 
-    >>> columns({"labels": "vm,zone", "unit": "s"}).labels
+    >>> columns(["labels=vm,zone", "unit=s"]).labels
     ('vm', 'zone')
     """
-    if not mapping:
+    if not words:
         return None
-    told = {key: value.split(",") if key in LISTS else value for key, value in mapping.items()}
+    pairs = [each.partition("=") for each in words]
+    told = {key: value.split(",") if key in LISTS else value for key, _, value in pairs}
+    faults = [f"--column {key}: expected KEY=VALUE" for key, sign, _ in pairs if not sign]
+    faults += [f"--column {key}: said twice; lists go by commas" for key in told if [each for each, *_ in pairs].count(key) > 1]
     try:
-        return Columns.model_validate(told)
+        found = Columns.model_validate(told)
     except ValidationError as error:
-        raise ConfigError([f"--column {'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]) from error
+        raise ConfigError(faults + [_fault(each["loc"], each["type"], each["msg"]) for each in error.errors()]) from error
+    if faults:
+        raise ConfigError(faults)
+    return found
+
+
+def _fault(place: tuple[int | str, ...], kind: str, message: str) -> str:
+    if kind == "extra_forbidden":
+        message = f"there is no such key; there are: {', '.join(Columns.model_fields)}"
+    return f"--column {'.'.join(map(str, place))}".rstrip() + f": {message.removeprefix('Value error, ')}"
 
 
 def files(
     home: Path, declared: Config, path: Path, mapping: Columns | None, clock: Clock, progress: Callable[[int, int], None]
 ) -> Iterator[Brought]:
-    """Bring the file at `path` into the lake of `home`; `progress` is told rows and bytes of the file read so far."""
+    """Bring the file at `path` into the lake of `home`; `progress` is told rows and bytes of the file read so far.
+
+    Where the file tells when something was wrong, that becomes outages that are never learnt from, kept beside the incidents.
+    """
     importer, table = _importer(home, declared, clock)
-    yield from importer.bring(read(path, limits=declared.limits, table=table, mapping=mapping, progress=progress))
+    truth = Truth() if mapping is not None and mapping.truth else None
+    last = Brought()
+    for last in importer.bring(read(path, limits=declared.limits, table=table, mapping=mapping, progress=progress, truth=truth)):
+        yield last
+    if truth is not None:
+        with IncidentStore(f"sqlite:///{home / 'vedette.db'}") as store:
+            yield replace(last, windows=store.add_windows(outages(truth, table)))
+
+
+def outages(truth: Truth, table: SeriesTable) -> list[Window]:
+    """What `truth` marks as windows, each of one series: by its name and labels, with nothing in them taken for a pattern."""
+    spans = truth.spans()
+    known = table.definitions(spans["series"].unique(maintain_order=True).to_list())
+    labels = {
+        series: {key: escape(text) for key, text in {"__name__": name, **dict(pairs)}.items()}
+        for series, name, pairs in known.select("series", "name", "labels").iter_rows()
+    }
+    return [Window(0, "outage", start, end, labels[series], "labelled") for series, start, end in spans.iter_rows()]
 
 
 def ranges(home: Path, declared: Config, url: str, match: Sequence[str], span: tuple[int, int], clock: Clock) -> Iterator[Brought]:

@@ -10,6 +10,7 @@ import polars as pl
 import structlog
 
 from vedette.act import Incidents
+from vedette.app.loop import Loop
 from vedette.core.catalogue import Catalogue
 from vedette.core.flow import Outcome
 from vedette.core.frames import AT, DEAD_LETTERS, SERIES
@@ -36,7 +37,9 @@ class Journey:
         telemetry: Telemetry,
         clock: Clock,
         kept: LakeSettings,
+        loop: Loop,
     ) -> None:
+        self._loop = loop
         self._kept = kept
         self._recipe = recipe
         self._scorer = scorer
@@ -49,11 +52,14 @@ class Journey:
         beat = believable(beat, self._kept)
         with self._telemetry.beat_seconds.time():
             prepared = self._recipe(beat)
-            verdicts = self._scorer.score(prepared, beat.at)
-            changes = self._incidents.observe(beat.at, verdicts, prepared["logs"], prepared["events"], prepared["born"])
-        frames = {name: frame for name, frame in prepared.items() if name not in {"points", "born"}} | {"verdicts": verdicts}
+            verdicts = self._loop.tolerance(self._scorer.score(prepared, beat.at), beat.at)
+            events = self._loop.router(prepared["events"])
+            changes = self._incidents.observe(beat.at, verdicts, prepared["logs"], events, prepared["born"])
+            signals = self._loop.oversight.observe(beat.at, prepared["points"], prepared["series"], verdicts)
+        frames = {name: frame for name, frame in prepared.items() if name not in {"points", "born"}}
+        frames |= {"verdicts": verdicts, "events": events}
         self._measure(prepared, verdicts)
-        return Outcome(frames, counts_of(beat.frames), changes)
+        return Outcome(frames, counts_of(beat.frames), (*changes, *signals))
 
     def _measure(self, prepared: Prepared, verdicts: pl.DataFrame) -> None:
         for source, records in prepared.late.items():

@@ -43,3 +43,35 @@ class BooksCollector(Collector):
         for severity, count in self._open_incidents().items():
             incidents.add_metric([severity], count)
         yield incidents
+
+
+class ModelsCollector(Collector):
+    """`vedette_model_drift{model,kind}`, `vedette_model_age_seconds{model}` and `vedette_model_false_alarms_total{model}`.
+
+    Args:
+        gauges: by model, what its monitors measure.
+        false_alarms: by model, incidents that operators called false.
+    """
+
+    def __init__(
+        self, gauges: Callable[[], Mapping[str, Mapping[str, float]]], false_alarms: Callable[[], Mapping[str, int]]
+    ) -> None:
+        self._gauges = gauges
+        self._false_alarms = false_alarms
+
+    def collect(self) -> Iterator[Metric]:
+        """As the monitors last measured them."""
+        drift = GaugeMetricFamily("vedette_model_drift", "What the monitors of a champion measure.", labels=["model", "kind"])
+        age = GaugeMetricFamily("vedette_model_age_seconds", "Since the champion was trained.", labels=["model"])
+        for model, measured in self._gauges().items():
+            for kind, value in measured.items():
+                if kind == "age_seconds":
+                    age.add_metric([model], value)
+                else:
+                    drift.add_metric([model, kind], value)
+        yield drift
+        yield age
+        told = CounterMetricFamily("vedette_model_false_alarms", "Incidents that operators called false.", labels=["model"])
+        for model, count in self._false_alarms().items():
+            told.add_metric([model], count)
+        yield told

@@ -4,7 +4,7 @@ import os
 import random
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -25,8 +25,13 @@ from vedette.act.store import IncidentStore
 from vedette.app.attempts import BeatAttempts
 from vedette.app.home import held, record, write_status
 from vedette.app.journey import Journey, unread
-from vedette.app.metrics import BooksCollector
+from vedette.app.lifecycle import Lifecycle
+from vedette.app.loop import Loop
+from vedette.app.metrics import BooksCollector, ModelsCollector
+from vedette.app.models import Models
+from vedette.app.serving import Serving
 from vedette.app.sources import Pump, pulled
+from vedette.app.trainer import Trainer
 from vedette.collect import compression
 from vedette.collect.grpc import OtlpGrpc
 from vedette.collect.http import Codecs, Receivers
@@ -55,6 +60,7 @@ TICK_SECONDS = 1.0
 IDLE_TICKS = 5
 FIRST_MAINTAIN_SECONDS = 60.0
 STATUS_SECONDS = 10.0
+LIFECYCLE_SECONDS = 15.0
 
 log = structlog.get_logger()
 
@@ -66,13 +72,22 @@ class App:
         declared: what the user declared.
         home: where everything is kept; made where it is missing, for its owner only.
         clock: UTC microseconds.
+        path: where that was declared; None for the defaults.
         compiled: whether the kernels of the receivers are; bodies that need them wait until then.
     """
 
-    def __init__(self, declared: config.Config, home: Path, clock: Clock, compiled: Callable[[], bool] = lambda: True) -> None:
+    def __init__(
+        self,
+        declared: config.Config,
+        home: Path,
+        clock: Clock,
+        compiled: Callable[[], bool] = lambda: True,
+        path: Path | None = None,
+    ) -> None:
         self.config = declared
         self.home = home
         self.clock = clock
+        self._path = path
         self._compiled = compiled
         self.telemetry = Telemetry()
         self.telemetry.build.labels(__version__).set(1)
@@ -118,20 +133,23 @@ class App:
         attempts = BeatAttempts(home / "attempts")
         undo.callback(attempts.close)
         recipe = StandardRecipe(declared.prepare, self.catalogue)
-        self.scorer = Scorer(standard(declared.detectors))
         here = socket.gethostname() if config.is_loopback(declared.web.listen) else ""
         incidents = Incidents(declared.act, self.catalogue, here)
+        self.loop = Loop(declared, home, self.lake, self.store, self.catalogue, recipe.digest, self.clock)
+        undo.callback(self.loop.close)
+        self.scorer = Scorer({**standard(declared.detectors), "envelope": self.loop.fleet})
         self.flow = Flow(
             self.log.reader,
-            Journey(recipe, self.scorer, incidents, self.telemetry, self.clock, declared.lake),
-            {"catalogue": self.catalogue, "recipe": recipe, "scorer": self.scorer, "incidents": incidents},
+            Journey(recipe, self.scorer, incidents, self.telemetry, self.clock, declared.lake, self.loop),
+            {"catalogue": self.catalogue, "recipe": recipe, "scorer": self.scorer, "incidents": incidents, **self.loop.parts()},
             unread=lambda beat: unread(beat, self.catalogue, declared.lake),
             store=self.lake,
-            publish=self.store.upsert,
+            publish=self.loop.publish,
             memory=memory,
             release=self.log.release,
             attempts=attempts,
             settings=declared.flow,
+            turn=self.loop.turn,
         )
         undo.callback(self._write_status)
         self.flow.start()
@@ -139,6 +157,7 @@ class App:
         self.telemetry.registry.register(
             BooksCollector(self.log.books, lambda: {"serve": self.log.lag(self.flow.offset)}, self._open_incidents)
         )
+        self.telemetry.registry.register(ModelsCollector(self.loop.gauges, self.store.false_alarms))
         self.intake = Intake(self.log, self.table, self.redaction)
 
     def _run(self, undo: ExitStack) -> None:
@@ -149,6 +168,11 @@ class App:
         self._thread("tick", self._tick)
         self._thread("maintain", self._maintain)
         self._thread("status", self._leave_status)
+        if self.config.models:
+            trainer = Trainer(self.home, self._path)
+            undo.callback(trainer.close)
+            lifecycle = self.loop.lifecycle(trainer.start, trainer.running)
+            self._thread("lifecycle", lambda: self._live(lifecycle))
         for name, declared in self.config.sources.items():
             source = pulled(
                 name,
@@ -231,6 +255,13 @@ class App:
             else:
                 log.info("the lake was tidied", **asdict(done))
 
+    def _live(self, lifecycle: Lifecycle) -> None:
+        while not self._stopping.wait(LIFECYCLE_SECONDS):
+            try:
+                lifecycle.tick(self.clock())
+            except Transient as error:
+                log.warning("the models cannot be looked after now; trying again", reason=str(error))
+
     def _notifier(self) -> Notifier:
         allow = self.config.outbound.allow
         scheme = "https" if self.config.web.tls else "http"
@@ -252,6 +283,20 @@ class App:
             BadRecord: the answer is none of `real`, `false`, `known`.
         """
         record(self.lake, self.store.answer(incident, answer, actor, note, self.clock()))
+
+    @property
+    def serving(self) -> Serving:
+        """The versions that answer requests."""
+        return self.loop.serving
+
+    @property
+    def models(self) -> Models:
+        """All models and their versions."""
+        return self.loop.models
+
+    def datasets(self) -> Sequence[Mapping[str, Any]]:
+        """What models learn from, the newest first."""
+        return self.loop.models.datasets()
 
     def receivers(self) -> list[Route]:
         """The POST routes of everything that is sent to us."""
@@ -306,6 +351,7 @@ class App:
                 {"model": each.model, "known": each.known, "learning": each.young, "why": each.why}
                 for each in self.scorer.learning(now)
             ],
+            "lifecycle": self.loop.standings(),
             "log_bytes": self.log.size_bytes(),
         }
 

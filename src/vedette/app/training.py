@@ -113,8 +113,13 @@ class Training:
         self._timer: Callable[[], float] = time.monotonic
         self.shelves = Shelves(home, declared)
 
-    def train(self, name: str, asked: Asked) -> Trained:
+    def train(self, name: str, asked: Asked, *, mirror: bool = True) -> Trained:
         """One training, from the lake to the first step of the version's rollout.
+
+        Args:
+            name: of the model.
+            asked: who wants it, and why.
+            mirror: whether MLflow is told at once.
 
         Raises:
             NotFound: no such model is declared.
@@ -172,7 +177,8 @@ class Training:
             answers = self._answers(name, dataset, model)
             answers.forget()
             self.shelves.registry.prune(name, self.shelves.pointed(name))
-        self.shelves.mirror(self._tell)
+        if mirror:
+            self.shelves.mirror(self._tell)
         return Trained(decision, card, dataset.manifest, seconds, estimate)
 
     def validate(self, name: str, version: int) -> tuple[Judged, tuple[Finding, ...], Card, Mapping[str, str | bytes]]:

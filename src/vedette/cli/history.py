@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from vedette import config
 from vedette.app import history
 from vedette.cli.console import document, say
-from vedette.core.errors import BadRecord, Rejected
+from vedette.core.errors import BadRecord, ConfigError, Rejected
 
 #: Seconds between two lines about progress where there is no terminal.
 LINE_SECONDS = 5.0
@@ -21,14 +21,19 @@ LINE_SECONDS = 5.0
 Tell = Callable[[int, int], None]
 
 
-def bring(files: list[Path], mapping: dict[str, str], *, home: Path, path: Path | None, json: bool) -> None:
-    """Files, one after the other.
+def bring(files: list[Path], told: list[str], *, home: Path, path: Path | None, json: bool) -> None:
+    """Files, one after the other; further words KEY=VALUE after a first `--column` are about columns too.
 
     Raises:
+        ConfigError: something is not known of columns; every fault is listed.
         Rejected: it was interrupted; what is committed stays, and the same command brings the rest.
     """
     declared = config.load(path)
-    columns = history.columns(mapping)
+    words = [str(each) for each in files if told and _is_word(each)]
+    files = [each for each in files if str(each) not in words]
+    columns = history.columns([*told, *words])
+    if not files:
+        raise ConfigError(["name a file to import"])
     answers = []
     for file in files:
         size = file.stat().st_size if file.is_file() else None
@@ -74,9 +79,15 @@ def _follow(name: str, size: int | None, start: Callable[[Tell], Iterable[histor
             raise Rejected(f"{name}: interrupted; {last.stored:,} records are stored. The same command brings the rest.") from error
     say(
         f"{name}: {last.received:,} records, {last.stored:,} stored, {last.duplicate:,} there already, "
-        f"{last.rejected:,} refused, {last.dead_lettered:,} set aside."
+        f"{last.rejected:,} refused, {last.dead_lettered:,} set aside"
+        + (f", {last.windows:,} outages that are new." if last.windows is not None else ".")
     )
     return asdict(last)
+
+
+def _is_word(path: Path) -> bool:
+    key, sign, _ = str(path).partition("=")
+    return bool(sign) and key.isidentifier() and not path.exists()
 
 
 def _instant(text: str) -> int:

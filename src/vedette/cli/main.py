@@ -49,6 +49,18 @@ def up(
     run(home, _config_path(config), listen)
 
 
+@cli.command(epilog="Example: vedette demo --look")
+def demo(
+    home: Annotated[Path | None, typer.Option("--home", help="An empty folder to keep it in; a new one otherwise.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the made-up company.")] = 0,
+    look: Annotated[bool, typer.Option("--look", help="Serve the pages of it afterwards.")] = False,
+) -> None:
+    """Show a month of a made-up company in under a minute."""
+    from vedette.cli.demo import demo as run
+
+    run(home, seed=seed, look=look)
+
+
 @cli.command(epilog="Example: vedette init")
 def init(path: Annotated[Path, typer.Argument(help="The file to write.")] = Path("vedette.yaml")) -> None:
     """Write a commented vedette.yaml; never over an existing one."""
@@ -69,11 +81,14 @@ def check(
     run(_config_path(path), online=online, json=json)
 
 
-@cli.command("import", epilog="Example: vedette import cpu.parquet app.log.gz --column labels=vm")
+@cli.command(
+    "import",
+    epilog="Example: vedette import cpu.parquet app.log.gz --column labels=vm, or tickets.csv --column events=ticket text=title",
+)
 def import_(
     files: Annotated[list[Path] | None, typer.Argument(help="Parquet, CSV, JSON lines or log files.")] = None,
     column: Annotated[
-        list[str] | None, typer.Option(help="KEY=VALUE about columns: series, time, values, labels, unit ...")
+        list[str] | None, typer.Option(help="KEY=VALUE, and more such words: series, time, values, labels, truth, events, text ...")
     ] = None,
     prometheus: Annotated[str, typer.Option(help="Pull ranges from the server at this URL instead.")] = "",
     match: Annotated[list[str] | None, typer.Option(help="A selector to pull; may be given again.")] = None,
@@ -89,8 +104,7 @@ def import_(
     if prometheus:
         pull(prometheus, match or [], start, end, home=home, path=_config_path(config), json=json)
     elif files:
-        mapping = dict(each.partition("=")[::2] for each in column or [])
-        bring(files, mapping, home=home, path=_config_path(config), json=json)
+        bring(files, column or [], home=home, path=_config_path(config), json=json)
     else:
         raise typer.BadParameter("name files to import, or a server with --prometheus")
 

@@ -27,7 +27,7 @@ def up(home: Path, path: Path | None, listen: str) -> None:
     configure_logging(json=not sys.stderr.isatty())
     address = declared.web.listen
     compiled = kernels.ensure(say)
-    with _bound(address) as port, App(declared, home, clock=lambda: time.time_ns() // 1000, compiled=compiled) as app:
+    with _bound(address) as port, App(declared, home, lambda: time.time_ns() // 1000, compiled, path) as app:
         tls = declared.web.tls
         settings = uvicorn.Config(
             build(app),

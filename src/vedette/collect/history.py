@@ -17,7 +17,8 @@ from vedette.collect.readers import PACKED, Handles, Reader, reader
 from vedette.collect.records import TextSettings, records
 from vedette.collect.series import SeriesTable
 from vedette.collect.tail import BOMS, Tail
-from vedette.core.errors import BadRecord, NotFound
+from vedette.collect.truth import Truth
+from vedette.core.errors import BadRecord, ConfigError, NotFound
 from vedette.core.frames import DEAD_LETTERS, from_rows
 from vedette.core.types import Delivery, Fault
 
@@ -57,6 +58,7 @@ def read(
     text: TextSettings | None = None,
     window: tuple[int, int] = FOREVER,
     progress: Progress = _silent,
+    truth: Truth | None = None,
     now: int = 0,
 ) -> Iterator[Delivery]:
     """The rows of `path` in pieces of some 50,000, each with a key made of its content and all that came before it.
@@ -74,10 +76,12 @@ def read(
         text: how a log is read; times that name no zone are UTC by default.
         window: the earliest and latest time believed, UTC microseconds; history may be older than what live sources may send.
         progress: is called with the rows taken and the bytes of the file read so far.
+        truth: is told what the column `mapping.truth` says of the rows.
         now: UTC microseconds, for log lines before the first that names a time; 0 takes the time of the file's last change.
 
     Raises:
         NotFound: there is no such file.
+        ConfigError: columns that `mapping` names are not there; each is listed.
         BadRecord: it is no such table, columns are missing, or none of its first rows can be taken; what was found and
             expected is named.
     """
@@ -97,16 +101,22 @@ def read(
             chain.update(_content(rows))
             delivery = _delivery(rows, first, table, source=source, partition=path.name, observed=observed)
             taken += rows.frame.height
+            if truth is not None and rows.wrong is not None:
+                truth.add(rows.frame["series"], rows.frame["at"], rows.wrong)
             if delivery.records:
                 yield Delivery(source, delivery.frames, faults=delivery.faults, key=chain.hexdigest())
             progress(taken, done)
+    except ConfigError as error:
+        raise ConfigError([f"{path}: {fault}" for fault in error.faults]) from error
     except BadRecord as error:
         raise BadRecord(f"{path}: {error.reason}", field=error.field, position=error.position) from error
 
 
 def _delivery(rows: Rows, first: int, table: SeriesTable, *, source: str, partition: str, observed: int) -> Delivery:
     """The rows with the definitions they need, and what was set aside, by its place in the file."""
-    frames = {rows.table: rows.frame, "series": table.definitions(rows.frame["series"].unique(maintain_order=True).to_list())}
+    frames = {rows.table: rows.frame}
+    if "series" in rows.frame.columns:
+        frames["series"] = table.definitions(rows.frame["series"].unique(maintain_order=True).to_list())
     faults = tuple(Fault(first + row, field, reason) for row, field, reason, _ in rows.bad)
     if rows.bad:
         payloads = [payload[:KEPT_BYTES] for *_, payload in rows.bad]
@@ -121,7 +131,13 @@ def _delivery(rows: Rows, first: int, table: SeriesTable, *, source: str, partit
 def _content(rows: Rows) -> bytes:
     """What the rows say, as bytes that are the same on every machine."""
     frame = rows.frame
-    at = frame["at"].to_physical().to_numpy().tobytes() + frame["series"].to_numpy().tobytes()
+    at = frame["at"].to_physical().to_numpy().tobytes()
+    if rows.table == "events":
+        told = frame.select(
+            pl.col("starts_at", "ends_at").to_physical().cast(pl.String), "key", "status", "title", pl.col("labels").map.entries()
+        )
+        return at + "\n".join(told.select(pl.struct(pl.all()).struct.json_encode()).to_series().to_list()).encode()
+    at += frame["series"].to_numpy().tobytes()
     if rows.table == "metrics":
         return at + frame["value"].to_numpy().tobytes()
     return at + "\n".join(frame["body"].to_list()).encode("utf-8", "surrogatepass")
@@ -154,7 +170,7 @@ def _tables(
             if reading is None:
                 reading = Table(piece.frame, mapping, table, source=source, file=path.name, observed=observed, window=window)
             for offset in range(0, piece.frame.height, reading.step):
-                rows = reading.rows(piece.frame.slice(offset, reading.step))
+                rows = reading.rows(piece.frame.slice(offset, reading.step), piece.first + offset)
                 if rows.bad and not rows.frame.height and not piece.first + offset:
                     row, field, reason, _ = rows.bad[0]
                     raise BadRecord(f"{reason}; no row could be taken", field=field, position=row)

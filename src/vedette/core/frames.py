@@ -71,6 +71,19 @@ VERDICTS: Final[Schema] = {
     "yhat_upper": pl.Float64,
     "anomaly_score": pl.Float64,
 }
+#: What a forecaster answers: the value expected `at` a time to come, said at `made_at`, with bounds of 80 and 95 per cent.
+FORECASTS: Final[Schema] = {
+    "made_at": AT,
+    "at": AT,
+    "series": pl.Int64,
+    "model": pl.String,
+    "version": pl.String,
+    "yhat": pl.Float64,
+    "yhat_lower_80": pl.Float64,
+    "yhat_upper_80": pl.Float64,
+    "yhat_lower_95": pl.Float64,
+    "yhat_upper_95": pl.Float64,
+}
 
 
 def empty(schema: Schema) -> pl.DataFrame:

@@ -15,6 +15,7 @@ class Retention(Settings):
     metrics: Days = 30
     logs: Days = 14
     verdicts: Days = 30
+    forecasts: Days = 30
     events: Days = 365
     dead_letters: Days = 30
 

@@ -9,7 +9,7 @@ from deltalake import ColumnProperties, Field, WriterProperties
 from deltalake import Schema as DeltaSchema
 from deltalake.schema import MapType, PrimitiveType
 
-from vedette.core.frames import AT, LABELS, Schema
+from vedette.core.frames import AT, FORECASTS, LABELS, Schema
 
 DAY: Final = "day"
 
@@ -108,6 +108,7 @@ TABLES: Final = MappingProxyType(
             Table("events", _EVENTS, ("at",), ("at",)),
             Table("dead_letters", _DEAD_LETTERS, (), ("at", "offset")),
             Table("verdicts", _VERDICTS, ("series", "at"), ("at", "series", "anomaly_score")),
+            Table("forecasts", {**FORECASTS, DAY: pl.Date}, ("series", "at"), ("at", "series")),
             Table("feedback", _FEEDBACK, (), ("at",)),
         )
     }

@@ -9,7 +9,7 @@ import polars as pl
 
 from vedette.core.frames import POINTS, conform
 from vedette.core.types import Severity, Signal, State
-from vedette.monitor.golden import CLIP, JOINT_CLIP, Golden
+from vedette.monitor.golden import CLIP, JOINT_CLIP, LEAST_SQUARE, Golden
 from vedette.monitor.hours import DAY, WEEK, columns, hour_of, places, starts
 from vedette.monitor.settings import MonitorSettings
 from vedette.monitor.statistics import adjusted, two_sided
@@ -217,7 +217,9 @@ class DriftMonitor:
         enough = number >= golden.hours * (0.5 if days == 1 else _WEEK_DAYS)
         effect = np.where(known, np.clip(z, -CLIP, CLIP), 0.0).sum(axis=1) / np.maximum(number, 1)
         wander = golden.deviation if days == 1 else golden.deviation * np.sqrt((1.0 + golden.echo) / (1.0 - golden.echo) / days)
-        p = two_sided(effect / np.maximum(wander, 0.02), np.maximum(golden.days - 1.0, 1.0))
+        # Days that echo each other tell less of how far days wander.
+        freedom = np.maximum(golden.days * (1.0 - golden.echo) / (1.0 + golden.echo) - 1.0, 1.0)
+        p = two_sided(effect / np.maximum(wander, 0.02), freedom)
         usual = np.where(known, golden.mean[:, hours], 0.0).sum(axis=1) / np.maximum(number, 1)
         away = np.where(known, z * golden.spread[:, hours], 0.0).sum(axis=1) / np.maximum(number, 1)
         answers = (effect, p, times(usual, usual + away, golden.scale))
@@ -229,7 +231,7 @@ class DriftMonitor:
             return 1.0, 1.0
         square = float(np.minimum((effect[known] / self.golden.deviation[known]) ** 2, JOINT_CLIP).mean())
         mean, deviation, days = self.golden.joint
-        off = (np.log(max(square, 1e-6)) - mean) / deviation
+        off = (np.log(max(square, LEAST_SQUARE)) - mean) / deviation
         p = two_sided(np.array([max(off, 0.0)]), np.array([max(days - 1.0, 1.0)]))
         return square / float(np.exp(mean)), float(p[0])
 
@@ -273,9 +275,9 @@ class DriftMonitor:
         worst = int(np.argmax(np.where(told.beyond, told.growth, 0.0)))
         day, week = told.day.effect[worst], told.week.effect[worst]
         reason = (
-            f"{int(told.beyond.sum())} of {told.known} series near or beyond the cap of {self.settings.cap:g} times "
-            f"golden; furthest: series {self.golden.ids[worst]} at {told.growth[worst]:.2f} times its golden level of {self.golden.level[worst]:.4g} "
-            f"({day:+.1f} golden spreads over a day, {week:+.1f} over a week)"
+            f"{int(told.beyond.sum())} of {told.known} series near or beyond the cap of {self.settings.cap:g} times golden; "
+            f"furthest: series {self.golden.ids[worst]} at {told.growth[worst]:.2f} times its golden level of "
+            f"{self.golden.level[worst]:.4g} ({day:+.1f} golden spreads over a day, {week:+.1f} over a week)"
         )
         advice = "Do not let a model learn this by itself. Find out where the level goes; if it is right, a person raises the cap."
         return Signal(at, "cap", self.subject, "critical", reason, advice)

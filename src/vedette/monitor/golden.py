@@ -20,6 +20,8 @@ JOINT_CLIP: Final = 25.0
 #: Hours of the same hour of the day that a spread is worth, before its own hour of the week is believed.
 _SPREAD_PRIOR: Final = 4.0
 _CHUNK: Final = 1024
+#: All series together are never taken to be quieter than this: constant ones would make any whisper unheard of.
+LEAST_SQUARE: Final = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,5 +218,5 @@ def _joint(days: Array, deviation: Array) -> Array:
     whole = known.sum(axis=0) >= max(0.5 * len(days), 1.0)
     if whole.sum() < 2:
         return np.array([0.0, 1.0, 1.0])
-    logs = np.log(np.maximum(np.nansum(squares, axis=0)[whole] / known.sum(axis=0)[whole], 1e-6))
+    logs = np.log(np.maximum(np.nansum(squares, axis=0)[whole] / known.sum(axis=0)[whole], LEAST_SQUARE))
     return np.array([logs.mean(), max(float(logs.std(ddof=1)), 0.1), float(whole.sum())])

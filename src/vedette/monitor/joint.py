@@ -13,6 +13,9 @@ Array = np.ndarray[Any, Any]
 #: Rows of each table that are compared, and how often they are dealt anew.
 ROWS: Final = 2_000
 DEALS: Final = 199
+_FEW: Final = 20
+#: So many deals as far apart settle that it was chance (Besag and Clifford, *Biometrika* 1991).
+_ENOUGH: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +55,10 @@ def compare(samples: Mapping[str, tuple[Array, Array]], seed: int) -> Dependence
     (True, 'x and y: correlation 0.02, was 0.74')
     """
     names = list(samples)
+    if min(len(side) for side in samples[names[0]]) < _FEW:
+        return Dependence(0.0, 1.0, 0.0, "too few rows to compare")
     one, other = (_scores(np.column_stack([pair[side] for pair in samples.values()])) for side in (0, 1))
     rows, width = np.vstack([one, other]).astype(np.float32), len(names)
-    if min(len(one), len(other)) < 20:
-        return Dependence(0.0, 1.0, 0.0, "too few rows to compare")
     total, squares = rows.T @ rows, (rows * rows).T @ (rows * rows)
     variance = np.maximum(squares / len(rows) - (total / len(rows)) ** 2, 1e-3)
     error = np.sqrt(variance * (1.0 / len(one) + 1.0 / len(other)))
@@ -67,16 +70,18 @@ def compare(samples: Mapping[str, tuple[Array, Array]], seed: int) -> Dependence
     seen = change(rows[: len(one)].T @ rows[: len(one)])
     largest = np.abs(seen) / error[pairs]
     rng = np.random.default_rng(seed)
-    beyond = 0
-    for _ in range(DEALS):
+    beyond = deals = 0
+    while deals < DEALS and beyond < _ENOUGH:
         dealt = rows[rng.permutation(len(rows))[: len(one)]]
         beyond += bool((np.abs(change(dealt.T @ dealt)) / error[pairs]).max() >= largest.max())
+        deals += 1
+    p = beyond / deals if beyond == _ENOUGH else (1 + beyond) / (1 + DEALS)
     worst = int(largest.argmax())
     i, j = pairs[0][worst], pairs[1][worst]
     was, now = (float((side[:, i] * side[:, j]).mean()) for side in (one, other))
     measure = "correlation" if max(i, j) < width else "dependence of their squares"
     words = f"{names[i % width]} and {names[j % width]}: {measure} {now:.2f}, was {was:.2f}"
-    return Dependence(float(largest[worst]), (1 + beyond) / (1 + DEALS), min(abs(now - was), 1.0), words)
+    return Dependence(float(largest[worst]), p, min(abs(now - was), 1.0), words)
 
 
 def _pairs(width: int) -> tuple[Array, Array]:

@@ -122,7 +122,7 @@ class Reliability:
     the classes mean: only labels show that.
 
     Attributes:
-        edges: inner bounds of the bins of confidence, increasing.
+        confidence: mean of each bin, increasing; a bin holds about as many cases as any other.
         hits, count: right ones and all in each bin.
 
     >>> confidence = np.tile([0.6, 0.9], 500)
@@ -132,7 +132,7 @@ class Reliability:
     (0.8, True)
     """
 
-    edges: Array
+    confidence: Array
     hits: Array
     count: Array
 
@@ -147,8 +147,9 @@ class Reliability:
             raise ValueError("no held-out case to learn from how far a confidence can be trusted")
         edges = np.unique(np.quantile(confidence, np.arange(1, _BINS) / _BINS))
         place = np.searchsorted(edges, confidence, "left")
-        hits = np.bincount(place, weights=np.asarray(right, np.float64), minlength=len(edges) + 1)
-        return cls(edges, hits, np.bincount(place, minlength=len(edges) + 1).astype(np.float64))
+        _, place, count = np.unique(place, return_inverse=True, return_counts=True)
+        means, hits = (np.bincount(place, weights=np.asarray(each, np.float64)) for each in (confidence, right))
+        return cls(means / count, hits, count.astype(np.float64))
 
     def expected(self, confidence: Array) -> Estimate:
         """The accuracy to be expected of live cases by the largest probability of each (n,)."""
@@ -158,20 +159,21 @@ class Reliability:
         overall = self.hits.sum() / self.count.sum()
         # A bin of few cases is worth as much as they are; one prior case holds the overall share.
         chance = (self.hits + overall) / (self.count + 1.0)
-        share = np.bincount(np.searchsorted(self.edges, confidence, "left"), minlength=len(chance)) / n
-        value = float((share * chance).sum())
-        doubt = chance * (1.0 - chance)
+        # Between bins, and beyond them, what is moved by is the error of the confidence, not its level.
+        value = float(np.clip(confidence + np.interp(confidence, self.confidence, chance - self.confidence), 0.0, 1.0).mean())
+        place = np.searchsorted((self.confidence[1:] + self.confidence[:-1]) / 2.0, confidence)
+        share, doubt = np.bincount(place, minlength=len(chance)) / n, chance * (1.0 - chance)
         half = Z95 * float(np.sqrt((share**2 * doubt / (self.count + 1.0)).sum() + (share * doubt).sum() / n))
         return Estimate(value, max(value - half, 0.0), min(value + half, 1.0), "calibrated confidence", float(n))
 
     def state(self) -> State:
         """Three arrays, which travel with the model."""
-        return {"edges": self.edges, "hits": self.hits, "count": self.count}
+        return {"confidence": self.confidence, "hits": self.hits, "count": self.count}
 
     @classmethod
     def of_state(cls, state: State) -> "Reliability":
         """What `state` was taken from."""
-        return cls(state["edges"], state["hits"], state["count"])
+        return cls(state["confidence"], state["hits"], state["count"])
 
 
 class PerformanceMonitor:

@@ -14,7 +14,7 @@ class MonitorSettings(Settings):
     """What may be declared of the monitors. All durations are seconds.
 
     Attributes:
-        again_seconds: the same is told again after this long at the earliest; `worse`: or once it is worse by this factor.
+        again_seconds: the same is told again after this long; `worse`: or after an eighth of it, if worse by this factor.
         alpha: false discovery rate among the series that are called drifted.
         effect: golden spreads by which a mean must have moved to count; `huge`: one series so far off is told alone.
         share: series that must have drifted together.
@@ -42,7 +42,7 @@ class MonitorSettings(Settings):
 
     again_seconds: Positive = 2 * 86_400.0
     worse: Annotated[float, Field(gt=1)] = 1.5
-    alpha: Share = 0.01
+    alpha: Share = 5e-4
     effect: Positive = 1.0
     huge: Annotated[float, Field(gt=0, le=10)] = 6.0
     share: Share = 0.2

@@ -6,6 +6,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 import polars as pl
+from polars.selectors import by_name
 
 from vedette.core.frames import Schema
 from vedette.monitor import joint
@@ -115,12 +116,12 @@ def _groups(names: list[str], rows: int) -> Iterator[list[str]]:
 
 def _read(table: pl.LazyFrame, names: list[str], draw: Array) -> list[Column]:
     """A few columns, numbers sorted by all cores at once."""
-    schema = table.select(names).collect_schema()
+    # By selector: a name that reads like a pattern is a name all the same.
+    schema = {name: dtype for name, dtype in table.collect_schema().items() if name in names}
     numbers = [name for name in names if _kind(schema[name]) == "number"]
-    frame = table.select(
-        pl.col(name).cast(pl.Float64).fill_nan(None) if name in numbers else pl.col(name) for name in names
-    ).collect()
-    ordered = frame.select(pl.col(*numbers).sort(nulls_last=True)) if numbers else pl.DataFrame()
+    others = [name for name in names if name not in numbers]
+    frame = table.select(by_name(*numbers).cast(pl.Float64).fill_nan(None), by_name(*others)).collect()
+    ordered = frame.select(by_name(*numbers).sort(nulls_last=True))
     return [_column(frame[name], ordered[name] if name in numbers else None, schema[name], draw) for name in names]
 
 

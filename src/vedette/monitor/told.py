@@ -9,12 +9,12 @@ from vedette.core.types import Signal, State
 
 
 class Told:
-    """Lets each (monitor, subject) through once in `seconds`, sooner only where it is worse by the factor `worse`.
+    """Lets each (monitor, subject) through once in `seconds`, after an eighth of them only where it is worse by the factor `worse`.
 
     >>> told = Told(60, 1.5)
     >>> says = lambda at, size: len(told.new([(Signal(at, "drift", "cpu@1", "warning", "", ""), size)]))
-    >>> [says(0, 1.0), says(1_000_000, 1.2), says(2_000_000, 1.6), says(70_000_000, 1.0)]
-    [1, 0, 1, 1]
+    >>> [says(0, 1.0), says(1_000_000, 2.0), says(9_000_000, 1.2), says(10_000_000, 1.6), says(70_000_000, 1.0)]
+    [1, 0, 0, 1, 1]
     """
 
     def __init__(self, seconds: float, worse: float) -> None:
@@ -28,7 +28,9 @@ class Told:
         for signal, size in found:
             key = _key(signal)
             at, largest = self._last.get(key, (signal.at - self.pause, 0.0))
-            if signal.at - at >= self.pause or size >= self.worse * largest:
+            since = signal.at - at
+            # What grows by the hour would otherwise be told by the hour.
+            if since >= self.pause or (since >= self.pause // 8 and size >= self.worse * largest):
                 self._last[key] = signal.at, size
                 fresh.append(signal)
         return tuple(fresh)

@@ -81,11 +81,13 @@ def _content(shown: str, name: str, at: int, left: int) -> bytes:
         raise
     except OSError as error:
         raise Tampered(f"{shown} is not a plain file that can be read: {error.strerror}") from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    try:
+        told = os.fstat(descriptor)
+        if not stat.S_ISREG(told.st_mode):
+            raise Tampered(f"{shown} is not a plain file")
+        if told.st_size > left:
+            raise Tampered(f"{shown}: the version is larger than {MOST_BYTES:,} bytes")
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read(told.st_size)
+    finally:
         os.close(descriptor)
-        raise Tampered(f"{shown} is not a plain file")
-    with os.fdopen(descriptor, "rb") as file:
-        content = file.read(left + 1)
-    if len(content) > left:
-        raise Tampered(f"{shown}: the version is larger than {MOST_BYTES:,} bytes")
-    return content

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Final, Self
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -63,10 +64,9 @@ class Keys:
     def at(cls, folder: Path) -> Self:
         """The keys in `folder`, with a fresh ECDSA P-256 key where there are none yet: mode 0600 in a folder of mode 0700."""
         if not (folder / TRUSTED).exists():
-            aside = folder.with_name(f"{folder.name}.tmp-{os.getpid()}")
-            shutil.rmtree(aside, ignore_errors=True)
-            (aside / TRUSTED).mkdir(parents=True)
-            aside.chmod(0o700)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            aside = Path(mkdtemp(prefix=f"{folder.name}.tmp-", dir=folder.parent))
+            (aside / TRUSTED).mkdir()
             cls(aside).rotate()
             try:
                 aside.rename(folder)

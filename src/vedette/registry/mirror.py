@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -17,7 +18,7 @@ from urllib.request import url2pathname
 
 import msgspec
 
-from vedette.core.errors import Rejected, Transient
+from vedette.core.errors import Rejected, Tampered, Transient
 from vedette.core.types import Card
 from vedette.registry.settings import RegistrySettings
 from vedette.registry.store import Registry
@@ -27,6 +28,7 @@ LIMITS: Final = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
@@ -48,6 +50,7 @@ logging.getLogger("alembic").setLevel(logging.WARNING)
 ALIASES: Final = ("champion", "challenger")
 _PARAMS: Final = 100
 _LONGEST: Final = 5000
+_USER: Final = re.compile(r"//[^/@\s]*@")
 _STRANGE: Final = re.compile(r"[^\w.\- /]")
 
 
@@ -78,29 +81,41 @@ class Mirror:
 
         Raises:
             Transient: MLflow cannot be used now; whatever was done until then stays done.
-            Rejected: it will not take what we have, such as a name under which it holds versions that are not ours.
+            Rejected: it will not take one of the models, such as a name under which it holds versions that are not ours;
+                the others are where they should be.
         """
-        return self._asked(lambda: tuple(done for name in self._registry.names() for done in self._model(self._client(), name)))
-
-    def _client(self) -> MlflowClient:
-        return MlflowClient(self.uri, self.uri)
+        client = self._asked(lambda: MlflowClient(self.uri, self.uri))
+        done: list[str] = []
+        refused = []
+        for name in self._registry.names():
+            try:
+                done += self._asked(partial(self._model, client, name))
+            except (Rejected, Tampered) as error:
+                refused.append(str(error))
+        if refused:
+            raise Rejected("; ".join(refused))
+        return tuple(done)
 
     def _asked(self, ask: Callable[[], T]) -> T:
         try:
             return ask()
         except MlflowException as error:
-            told = f"MLflow at {_shown(self.uri)}: {str(error).splitlines()[0]}"
+            # Without the error itself: it may hold the password of the address.
+            told = f"MLflow at {_shown(self.uri)}: {_USER.sub('//', str(error).splitlines()[0])}"
             if error.error_code in {"INVALID_PARAMETER_VALUE", "PERMISSION_DENIED", "UNAUTHENTICATED"}:
-                raise Rejected(told) from error
-            raise Transient(f"{told}; the versions are safe, and mirrored later", retry_after=60) from error
+                raise Rejected(told) from None
+            raise Transient(f"{told}; the versions are safe, and mirrored later", retry_after=60) from None
         except (RequestException, SQLAlchemyError, OSError) as error:
             told = f"MLflow at {_shown(self.uri)} cannot be used now: {type(error).__name__}"
-            raise Transient(f"{told}; the versions are safe, and mirrored later", retry_after=60) from error
+            raise Transient(f"{told}; the versions are safe, and mirrored later", retry_after=60) from None
 
-    def _model(self, client: MlflowClient, name: str) -> Iterable[str]:
+    def _model(self, client: MlflowClient, name: str) -> list[str]:
+        return list(self._steps(client, name))
+
+    def _steps(self, client: MlflowClient, name: str) -> Iterable[str]:
         experiment = self._experiment(client, name)
         there = {int(each.version): each for each in _pages(lambda token: _versions(client, name, token))}
-        aliases = self._aliases(name)
+        aliases = dict(sorted(self._aliases(name).items()))
         for card in self._registry.cards(name):
             stage = ",".join(alias for alias, version in aliases.items() if version == card.version)
             if card.version in there:

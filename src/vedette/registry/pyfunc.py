@@ -23,7 +23,7 @@ Predict = Callable[[Any], Any]
 #: family -> `module:function`, which makes of an artefact what maps one pandas frame to another. They are texts because what
 #: predicts lives in rooms that this one may not know; they are code of ours, never read from a version, so that a version cannot
 #: choose what runs.
-PREDICTORS: Final[dict[str, str]] = {}
+PREDICTORS: Final[dict[str, str]] = dict.fromkeys(("anomalies", "forecasts", "classes"), "vedette.app.pyfunc:predictor")
 
 
 class Predictor:

@@ -12,8 +12,10 @@ class RegistrySettings(Settings):
 
     Attributes:
         tracking_uri: of the MLflow that mirrors the registry; a SQLite file in the home where none is declared.
+        two_people: whether a version may only be promoted by somebody else than who asked for its training.
         keep: versions kept of each model, besides those that an alias points to.
     """
 
     tracking_uri: str | None = None
+    two_people: bool = False
     keep: Annotated[int, Field(ge=1)] = 20

@@ -3,13 +3,13 @@
 import fcntl
 import shutil
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from vedette.core import digest
-from vedette.core.errors import BadRecord, NotFound, Tampered, Transient, VedetteError
+from vedette.core.errors import BadRecord, NotFound, Rejected, Tampered, Transient, VedetteError
 from vedette.core.failpoints import failpoint
 from vedette.core.types import Artefact, Card, Finding
 from vedette.registry import codec, files, ledger
@@ -68,6 +68,7 @@ class Registry:
         if unknown:
             raise BadRecord(f"a version holds {', '.join(PAPERS)}; not '{unknown[0]}'", field="files")
         arrays = codec.plain(artefact.arrays)
+        _ = self._keys.private  # or nothing is begun
         with self._locked():
             settled = self._settled(name)
             version = 1 + settled.highest
@@ -164,11 +165,9 @@ class Registry:
         names = self.names() if name is None else (name,)
         found = []
         for each in names:
-            for version in self.versions(each):
-                try:
+            for version in self._listed(each):
+                with suppress(Tampered, BadRecord, NotFound):
                     found.append(self.card(each, version))
-                except (Tampered, BadRecord, NotFound):
-                    continue
         return tuple(found)
 
     def file(self, name: str, version: int, file: str) -> bytes:
@@ -224,10 +223,10 @@ class Registry:
     def _sweep(self, name: str) -> int:
         try:
             told = self._settled(name)
-        except Tampered:
-            gone = []
-        else:
-            gone = [version for version in self.versions(name) if version <= told.highest and version not in told.kept]
+        except (Tampered, Rejected):
+            # Where somebody tampered, or where nothing is signed, nothing is touched.
+            return 0
+        gone = [version for version in self.versions(name) if version <= told.highest and version not in told.kept]
         directory = self._root / name
         for version in gone:
             (directory / str(version)).rename(directory / f"tmp-{version}")

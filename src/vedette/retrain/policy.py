@@ -12,7 +12,10 @@ from vedette.core.types import Signal
 HOUR: Final = 3_600_000_000
 DAY: Final = 24 * HOUR
 #: Monitors whose signal is a reason, and what it is called.
-OPENERS: Final = {"drift": "drift", "joint_drift": "drift", "decay": "decay", "performance": "decay", "prediction": "decay"}
+OPENERS: Final = {
+    **dict.fromkeys(("drift", "joint"), "drift"),
+    **dict.fromkeys(("anomalies", "scores", "silence", "precision", "false_alarms_week", "mae", "coverage", "accuracy"), "decay"),
+}
 
 
 class RetrainSettings(Settings):

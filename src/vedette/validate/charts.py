@@ -11,9 +11,10 @@ from typing import Final, Protocol
 import polars as pl
 from markupsafe import Markup
 
-WIDTH: Final = 640
-HEIGHT: Final = 280
-LEFT, RIGHT, TOP, BOTTOM = 56, 16, 14, 40
+WIDTH: Final = 480
+HEIGHT: Final = 270
+LEFT, RIGHT, TOP, BOTTOM = 48, 16, 28, 42
+NAMES: Final = 132
 ROW: Final = 30
 Numbers = Sequence[float]
 
@@ -89,17 +90,17 @@ class Bars:
         return _drawing(self.title, ROW * max(len(rows), 1) + 8, rows)
 
     def _row(self, number: int, name: str, most: float) -> Markup:
-        value, top, left, room = self.values[name], 4 + ROW * number, 200, WIDTH - 200 - 90
+        value, top, left, room = self.values[name], 4 + ROW * number, NAMES + 8, WIDTH - NAMES - 78
         width = room * max(value, 0.0) / most if math.isfinite(value) else 0.0
         mark = self.marks.get(name, math.nan)
+        place = room * max(mark, 0.0) / most if math.isfinite(mark) else 0.0
         parts = [
-            _text(left - 10, top + 17, _short(name, 28), "end"),
+            _text(NAMES, top + 17, _short(name, 19), "end"),
             Markup('<rect class="bar" x="{}" y="{}" width="{:.1f}" height="18" rx="3"/>').format(left, top + 4, width),
-            _text(left + width + 8, top + 17, self.written.get(name, _number(value)), "start", "strong"),
+            _text(left + max(width, place) + 8, top + 17, self.written.get(name, _number(value)), "start", "strong"),
         ]
         if math.isfinite(mark):
-            place = left + room * max(mark, 0.0) / most
-            parts.append(Markup('<path class="mark" d="M{0:.1f} {1}v24"/>').format(place, top + 1))
+            parts.append(Markup('<path class="mark" d="M{:.1f} {}v24"/>').format(left + place, top + 1))
         return Markup().join(parts)
 
 
@@ -145,7 +146,7 @@ class Reliability:
 
     def svg(self) -> Markup:
         """The drawing."""
-        area = Area((0.0, 1.0), (0.0, 1.0), ("said probability", "share that was right"))
+        area = Area((0.0, 1.0), (0.0, 1.0), ("probability said", "share that was right"))
         diagonal = _path(area, [(0.0, 0.0), (1.0, 1.0)], "diagonal")
         most = max([*self.count, 1.0])
         sized = zip(self.probability, self.right, self.count, strict=True)
@@ -180,15 +181,14 @@ class Area:
             x, _ = self.place(tick, self.y[0])
             parts.append(_text(x, floor + 18, text, "middle"))
         across, up = self.names
-        parts += [_text((LEFT + right) / 2, HEIGHT - 5, across, "middle")] if across else []
-        parts += [_text(LEFT + 6, TOP + 4, up, "start")] if up else []
+        parts += [_text((LEFT + right) / 2, HEIGHT - 5, across, "middle"), _text(8, 12, up, "start")]
         return Markup().join(parts)
 
     def _across(self) -> list[tuple[float, str]]:
         if not self.time:
             return [(tick, _number(tick)) for tick in ticks(*self.x)]
         low, high = self.x
-        at = [low + (high - low) * share for share in (0.08, 0.36, 0.64, 0.92)]
+        at = [low + (high - low) * share for share in (0.1, 0.5, 0.9)]
         shape = "%d %b" if high - low > 3 * 86_400e6 else "%d %b %H:%M"
         moments = pl.Series([int(each) for each in at]).cast(pl.Datetime("us")).dt.strftime(shape)
         return list(zip(at, moments.to_list(), strict=True))
@@ -252,8 +252,8 @@ def _text(x: float, y: float, text: str, anchor: str, style: str = "") -> Markup
 def _legend(names: Sequence[str]) -> Markup:
     parts, place = [], LEFT + 8.0
     for number, name in enumerate(names if len(names) > 1 else ()):
-        parts.append(Markup('<path class="line line-{}" d="M{:.1f} {}h18"/>').format(number, place, TOP + 2))
-        parts.append(_text(place + 24, TOP + 6, _short(name, 24), "start"))
+        parts.append(Markup('<path class="line line-{}" d="M{:.1f} 8h18"/>').format(number, place))
+        parts.append(_text(place + 24, 12, _short(name, 24), "start"))
         place += 44 + 7.0 * min(len(name), 24)
     return Markup().join(parts)
 

@@ -4,14 +4,14 @@ A scorer is anything that turns POINTS into rows with `anomaly_score`, from a fr
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import numpy as np
 import polars as pl
 
 from vedette.core.types import Finding
-from vedette.validate.events import Events
+from vedette.validate.counting import Events
 from vedette.validate.intervals import wilson
 from vedette.validate.vocabulary import written
 
@@ -72,7 +72,8 @@ def causal(score: Scorer, points: pl.DataFrame, share: float = 0.6) -> Finding:
     at = points["at"].to_physical()
     cut = int(at.quantile(share, "nearest") or 0)
     early = at <= cut
-    rows = _differ(score(points)[SCORE].filter(early), score(points.filter(early))[SCORE])
+    whole, alone = score(points)[SCORE], score(points.filter(early))[SCORE]
+    rows = _differ(whole.filter(early), alone) if len(whole) == points.height else int(early.sum())
     return Finding(
         "causal",
         passed=rows == 0,
@@ -88,9 +89,9 @@ def order_of_series(score: Scorer, points: pl.DataFrame, rng: np.random.Generato
     names = pl.DataFrame({"series": ids, "other": pl.Series(rng.permutation(len(ids)))})
     moved = points.with_row_index("row").join(names, on="series", how="left").sort("other", "at", maintain_order=True)
     renamed = moved.select(pl.col("other").cast(pl.Int64).alias("series"), *(name for name in points.columns if name != "series"))
-    there = score(renamed.select(points.columns))[SCORE]
-    back = pl.DataFrame({"row": moved["row"], SCORE: there}).sort("row")[SCORE]
-    return _order_finding("order_of_series", _differ(score(points)[SCORE], back), points.height, "series")
+    here, there = score(points)[SCORE], score(renamed.select(points.columns))[SCORE]
+    back = there.gather(moved["row"].arg_sort()) if len(there) == points.height else there.clear()
+    return _order_finding("order_of_series", _differ(here, back), points.height, "series")
 
 
 def order_of_columns(score: Scorer, frame: pl.DataFrame, rng: np.random.Generator) -> Finding:
@@ -151,18 +152,26 @@ def must_catch(events: pl.DataFrame, floor: float = 0.5) -> Finding:
     )
 
 
+def worst_group(whole: Events, groups: Mapping[str, Events]) -> tuple[str, float]:
+    """The group whose events are found least, and its recall; groups of fewer than five events are not judged, and without any
+    other it is `all` and the recall of the whole.
+    """
+    judged = {name: each.recall for name, each in groups.items() if each.found + each.missed >= ENOUGH}
+    return min(judged.items(), key=lambda pair: pair[1], default=("all", whole.recall))
+
+
 def fairness(whole: Events, groups: Mapping[str, Events], ratio: float = 0.5) -> Finding:
     """No group is left behind: the recall of the worst is at least `ratio` of the whole's. Groups of few events are not judged.
 
     A group is only called worse where chance cannot explain it (its Wilson interval lies below what is required).
     """
-    judged = {name: each for name, each in groups.items() if each.found + each.missed >= ENOUGH}
-    if not judged or math.isnan(whole.recall):
+    name, recall = worst_group(whole, groups)
+    worst = groups.get(name, whole)
+    if math.isnan(recall):
         measured = "no group has enough events"
         return Finding("fairness", passed=True, measured=measured, required=_half(ratio), why="There is nothing to compare.")
-    name, worst = min(judged.items(), key=lambda pair: pair[1].recall)
     passed = wilson(worst.found, worst.found + worst.missed).upper >= ratio * whole.recall
-    finds = f"{name} has {100 * worst.recall:.0f} % of its events found, {100 * whole.recall:.0f} % are found of all"
+    finds = f"{name} has {100 * recall:.0f} % of its events found, {100 * whole.recall:.0f} % are found of all"
     return Finding(
         "fairness",
         passed=passed,
@@ -257,8 +266,3 @@ def _order_finding(check: str, rows: int, count: int, what: str) -> Finding:
         if rows == 0
         else f"Scores hang on the order of {what}, which is chance.",
     )
-
-
-def rejected(findings: Sequence[Finding]) -> tuple[Finding, ...]:
-    """Those that did not pass."""
-    return tuple(each for each in findings if not each.passed)

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numba import njit
 
-from vedette.validate.events import edges_of, from_labels
+from vedette.validate.counting import edges_of, from_labels
 
 Array = np.ndarray[Any, Any]
 
@@ -19,7 +19,7 @@ THRESHOLDS: Final = 250
 def auc_pr(at: Array, series: Array, score: Array, label: Array) -> float:
     """Area under the precision-recall curve of points (average precision): the mean over series that have an anomaly.
 
-    Points of one score are taken together. NaN scores are never found. Arguments and errors as for `events.events`; NaN where no
+    Points of one score are taken together. NaN scores are never found. Arguments and errors as for `counting.events`; NaN where no
     series has an anomaly.
 
     >>> auc_pr(np.arange(4), np.zeros(4, np.int64), np.array([0.1, 0.9, 0.8, 0.2]), np.array([0, 1, 0, 1]))
@@ -36,7 +36,7 @@ def vus_pr(at: Array, series: Array, score: Array, label: Array, buffer: int = B
 
     The label of an event fades on either side over half a buffer, for each buffer of 0 to `buffer` points, so that a score is not
     punished for being a little early or late (Paparrizos et al., *Volume Under the Surface*, VLDB 2022). Scores evenly spaced
-    by rank serve as `thresholds`. NaN scores are never found. Other arguments and errors as for `events.events`.
+    by rank serve as `thresholds`. NaN scores are never found. Other arguments and errors as for `counting.events`.
 
     >>> label = np.repeat([0, 1, 0], [40, 10, 50])
     >>> round(vus_pr(np.arange(100), np.zeros(100, np.int64), label * 1.0, label), 3)

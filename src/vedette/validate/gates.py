@@ -133,8 +133,7 @@ def _finding(gate: Gate, value: float, champion: float | None) -> Finding:
     if broken:
         why = f"{title} is {measured}, {' and '.join(broken)}. {words.why}"
         return Finding(gate.metric, passed=False, measured=measured, required=required, why=why)
-    beside = f"; the champion has {written(gate.metric, champion)}" if gate.compares and champion is not None else ""
-    return Finding(gate.metric, passed=True, measured=measured, required=required, why=f"{title} is {measured}{beside}.")
+    return Finding(gate.metric, passed=True, measured=measured, required=required, why=words.why)
 
 
 def _limits(gate: Gate, champion: float | None) -> list[_Limit]:

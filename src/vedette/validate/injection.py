@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from vedette.core.frames import POINTS, conform
-from vedette.validate.events import WINDOWS
+from vedette.validate.counting import WINDOWS
 
 Array = np.ndarray[Any, Any]
 
@@ -171,7 +171,10 @@ def _laid(kind: str, place: Place, rng: np.random.Generator) -> Array:
         return changed
     if np.nanmin(place.values) >= 0.0:
         changed = np.maximum(changed, 0.0)
+    changed = np.where(np.isnan(clean), np.nan, changed)
     off = np.abs(changed - clean)
+    if np.isnan(off).all():
+        return np.zeros(0)
     least = 0.3 if kind == "flat_line" else SHOWS
     shows = np.nanmean(off) if kind in {"flat_line", "season_break"} else np.nanmax(off)
     return changed if shows >= least * place.spread * (0.5 if kind == "season_break" else 1.0) else np.zeros(0)

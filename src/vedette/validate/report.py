@@ -5,7 +5,7 @@ The same report is a page that needs nothing but itself, a document for machines
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 import polars as pl
@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from vedette.core.types import Finding
 from vedette.validate.charts import Bars, Curve, Lines, Reliability
 from vedette.validate.intervals import Interval
-from vedette.validate.vocabulary import METRICS, metric, written
+from vedette.validate.vocabulary import METRICS, metric, titled, written
 
 Chart = Lines | Bars | Curve | Reliability
 
@@ -105,23 +105,14 @@ class Report:
         """One sentence.
 
         >>> Report("web@2", {}, (Finding("mase", False, "1.2", "at most 1", ""),)).verdict
-        'Rejected by 1 of 1 checks: MASE.'
+        'Rejected: it failed 1 of 1 checks (MASE).'
         """
         if not self.findings:
             return "Rejected: nothing was checked."
         if not self.failed:
             return f"Accepted: it passed all {len(self.findings)} checks."
         names = ", ".join(titled(each.check) for each in self.failed)
-        return f"Rejected by {len(self.failed)} of {len(self.findings)} checks: {names}."
-
-
-def titled(check: str) -> str:
-    """The name of a check or figure to a person.
-
-    >>> titled("scores_finite"), titled("wql")
-    ('scores finite', 'weighted quantile loss')
-    """
-    return metric(check).title
+        return f"Rejected: it failed {len(self.failed)} of {len(self.findings)} checks ({names})."
 
 
 def html(report: Report) -> str:
@@ -138,10 +129,10 @@ def document(report: Report) -> dict[str, Any]:
         "accepted": report.accepted,
         "verdict": report.verdict,
         "facts": dict(report.facts),
-        "findings": [asdict(each) for each in report.findings],
-        "figures": [asdict(each) | {"interval": each.interval and list(each.interval)} for each in report.figures],
+        "findings": [_fields(each) for each in report.findings],
+        "figures": [_fields(each) for each in report.figures],
         "groups": report.groups.to_dicts(),
-        "charts": [{"kind": type(each).__name__.lower(), **asdict(each)} for each in report.charts],
+        "charts": [{"kind": type(each).__name__.lower(), **_fields(each)} for each in report.charts],
         "notes": list(report.notes),
     }
     return {name: _plain(value) for name, value in plain.items()}
@@ -188,11 +179,15 @@ def _cell(name: str, value: object) -> tuple[str, bool]:
     return f"{value:,}" if isinstance(value, int) else str(value), isinstance(value, int)
 
 
+def _fields(value: Finding | Figure | Chart) -> dict[str, Any]:
+    return {each.name: getattr(value, each.name) for each in fields(value)}
+
+
 def _plain(value: Any) -> Any:  # noqa: ANN401 -- any plain value
     match value:
         case float():
-            return value if math.isfinite(value) else None
-        case dict():
+            return float(value) if math.isfinite(value) else None
+        case Mapping():
             return {str(name): _plain(each) for name, each in value.items()}
         case list() | tuple():
             return [_plain(each) for each in value]

@@ -35,7 +35,7 @@ METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
         "event_f1_prompt": Metric("event F1 within 8 points", "higher", "An outage found late is an outage that hurt."),
         "event_f1_weighted": Metric("event F1 by cost", "higher", "It weighs misses and false alarms by what they cost here."),
         "must_catch_recall": Metric(
-            "must-catch outages caught", "higher", "What was caught once must not be missed again.", "share"
+            "recall of must-catch outages", "higher", "What was caught once must not be missed again.", "share"
         ),
         "worst_group_recall": Metric(
             "recall in the worst group", "higher", "A good mean must not hide a group left unwatched.", "share"
@@ -74,6 +74,33 @@ METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
 )
 
 
+#: What the checks that are no figures are called.
+CHECKS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "arity": "one answer a point",
+        "causal": "no look ahead",
+        "fairness": "no group left behind",
+        "golden_drift": "near the golden baseline",
+        "latency": "time a point against the champion",
+        "must_catch": "every kind of outage caught",
+        "order_of_columns": "order of columns does not matter",
+        "order_of_series": "order of series does not matter",
+        "scores_finite": "scores are numbers",
+        "scores_vary": "scores differ",
+        "source_share": "no source dominates",
+    }
+)
+
+
+def titled(name: str) -> str:
+    """What a check or a figure is called.
+
+    >>> titled("causal"), titled("wql")
+    ('no look ahead', 'weighted quantile loss')
+    """
+    return CHECKS.get(name) or metric(name).title
+
+
 def metric(name: str) -> Metric:
     """The figure of that name; an unknown one speaks for itself.
 
@@ -87,7 +114,7 @@ def written(name: str, value: float) -> str:
     """A figure as a person reads it.
 
     >>> written("event_recall", 0.8125), written("memory_bytes_per_series", 2048.0), written("mase", 1.23456)
-    ('81.2 %', '2.0 KiB', '1.235')
+    ('81.2 %', '2.0 KiB', '1.23')
     """
     if math.isnan(value):
         return "not measured"
@@ -95,10 +122,12 @@ def written(name: str, value: float) -> str:
         return "without bound"
     unit = metric(name).unit
     if unit == "share":
-        return f"{100.0 * value:.3g} %"
-    if unit == "bytes":
-        return _bytes(value)
-    return f"{value:.4g} {unit}".rstrip()
+        return f"{_digits(100.0 * value)} %"
+    return _bytes(value) if unit == "bytes" else f"{_digits(value)} {unit}".rstrip()
+
+
+def _digits(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000.0 else f"{value:.3g}"
 
 
 def _bytes(value: float) -> str:

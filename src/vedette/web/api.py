@@ -28,7 +28,7 @@ from vedette.web.view import View
 #: Of a verdict with its note, in any encoding of it.
 BODY_BYTES: Final = 32_768
 LINES: Final = 200
-_REFUSED: Final[dict[int | str, dict[str, Any]]] = {
+REFUSED: Final[dict[int | str, dict[str, Any]]] = {
     400: {"model": Fault, "description": "A parameter is wrong; `field` names it"},
     401: {"model": Fault, "description": "The token is missing or wrong"},
     404: {"model": Fault, "description": "There is no such thing"},
@@ -79,7 +79,7 @@ def status_of(view: View) -> Status:
 
 def routes(view: View, reader: Reader) -> APIRouter:
     """The routes below `/api`."""
-    api = APIRouter(prefix="/api", tags=["api"], route_class=BoundedRoute, responses=_REFUSED)
+    api = APIRouter(prefix="/api", tags=["api"], route_class=BoundedRoute, responses=REFUSED)
 
     @api.get("/status")
     def status() -> Status:

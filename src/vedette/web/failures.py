@@ -16,7 +16,10 @@ from vedette.web.answers import Fault
 from vedette.web.guard import HEADERS
 from vedette.web.text import visible
 
-_MACHINES = ("/api/", "/push/", "/hooks/", "/v1/", "/static/", "/metrics", "/livez", "/readyz")
+_MACHINES = (
+    *("/api/", "/push/", "/hooks/", "/v1/", "/v2", "/invocations", "/ping", "/version", "/health"),
+    *("/static/", "/metrics", "/livez", "/readyz"),
+)
 log = structlog.get_logger()
 
 

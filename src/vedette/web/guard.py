@@ -51,7 +51,10 @@ Check = Callable[[Scope, Headers], Refusal | None]
 
 
 class Guard:
-    """An ASGI middleware: the first check that refuses answers; what passes all of them gets `HEADERS` on its way out."""
+    """An ASGI middleware: the first check that refuses answers; what passes all of them gets `HEADERS` on its way out.
+
+    A route that sets one of them itself, such as a stricter policy, keeps its own.
+    """
 
     def __init__(self, app: ASGIApp, checks: Iterable[Check]) -> None:
         self._app = app
@@ -66,8 +69,8 @@ class Guard:
         async def dressed(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers.update(HEADERS)
-                headers.setdefault("Cache-Control", "no-store")
+                for name, value in (*HEADERS.items(), ("Cache-Control", "no-store")):
+                    headers.setdefault(name, value)
             await send(message)
 
         headers = Headers(scope=scope)

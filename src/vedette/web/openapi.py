@@ -1,4 +1,4 @@
-"""The OpenAPI document: what FastAPI knows of the API and the health routes, and in our words what others send to."""
+"""The OpenAPI document: what FastAPI knows of the API and the health routes; in our words what others send to and ask models."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -43,17 +43,45 @@ RECEIVERS: Final = {
         ("text/plain", "application/x-ndjson", "application/json"),
     ),
 }
+#: What models are asked, in both protocols.
+SERVED: Final = {
+    "/v2": "Who answers the Open Inference Protocol v2",
+    "/v2/health/live": "That anything answers",
+    "/v2/health/ready": "Whether every deployed version can be asked",
+    "/v2/models/{name}": "What the version that speaks for a model takes and gives",
+    "/v2/models/{name}/ready": "Whether it can be asked",
+    "/v2/models/{name}/infer": "Ask it: tensors in, tensors out",
+    "/v2/models/{name}/versions/{version}": "What a version takes and gives",
+    "/v2/models/{name}/versions/{version}/ready": "Whether it can be asked",
+    "/v2/models/{name}/versions/{version}/infer": "Ask it: tensors in, tensors out",
+    "/invocations": "MLflow's scoring: `dataframe_split`, `dataframe_records`, `instances`, `inputs`, or CSV in, records out",
+    "/ping": "MLflow's question whether a model is there",
+    "/health": "The same",
+    "/version": "MLflow's question for the version of the server",
+}
+_ASKED: Final = {
+    "400": "It does not fit what the model takes; the answer names field and position",
+    "401": "The token is missing or wrong",
+    "403": "A page of another site sent it",
+    "404": "No such model or version is deployed",
+    "408": "Its sender took too long over the body",
+    "413": "It has too many rows or bytes",
+    "415": "It is of a type that is not taken here",
+    "500": "The model failed",
+}
 
 
-def document(known: Mapping[str, Any], receivers: Iterable[Route]) -> dict[str, Any]:
+def document(known: Mapping[str, Any], receivers: Iterable[Route], served: Iterable[Route]) -> dict[str, Any]:
     """The whole document.
 
     Args:
         known: as FastAPI makes it.
         receivers: the routes that others send to; each is one of `RECEIVERS`.
+        served: the routes that ask models; each is one of `SERVED`.
     """
     paths = {path: {verb: _asked(path, operation) for verb, operation in verbs.items()} for path, verbs in known["paths"].items()}
     paths |= {route.path: {"post": _received(route, RECEIVERS[route.path])} for route in receivers}
+    paths |= {route.path: {"post" if _posts(route) else "get": _answered(route)} for route in served}
     schemes = {
         "bearer": {"type": "http", "scheme": "bearer", "description": "`web.token`, where it is set"},
         "basic": {"type": "http", "scheme": "basic", "description": "Any name, and the token as the password"},
@@ -81,9 +109,39 @@ def _received(route: Route, receiver: Receiver) -> dict[str, Any]:
         "tags": ["receivers"],
         "summary": receiver.summary,
         "operationId": "take" + route.path.replace("/", "_").replace("{", "").replace("}", ""),
-        "parameters": [
-            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in route.param_convertors
-        ],
+        "parameters": _named(route),
         "requestBody": {"required": True, "content": {kind: {"schema": _OCTETS} for kind in receiver.types}},
         "responses": dict(sorted(responses.items())),
     }
+
+
+def _answered(route: Route) -> dict[str, Any]:
+    failures = {status: text for status, text in _ASKED.items() if _posts(route) or status == "401"}
+    if route.param_convertors:
+        failures["404"] = _ASKED["404"]
+    operation = {
+        "tags": ["serving"],
+        "summary": SERVED[route.path],
+        "operationId": "ask" + route.path.replace("/", "_").replace("{", "").replace("}", ""),
+        "parameters": _named(route),
+        "responses": {
+            "200": {"description": "The answer"},
+            **{status: {"description": text, "content": _FAULT} for status, text in sorted(failures.items())},
+            "503": {"description": "It cannot be asked now"},
+        },
+    }
+    if not _posts(route):
+        return operation
+    kinds = ("application/json", "text/csv") if route.path == "/invocations" else ("application/json",)
+    if route.path == "/invocations":
+        asked = ("model", "query"), ("version", "query"), ("Vedette-Model", "header")
+        operation["parameters"] = [{"name": name, "in": place, "schema": {"type": "string"}} for name, place in asked]
+    return operation | {"requestBody": {"required": True, "content": {kind: {} for kind in kinds}}}
+
+
+def _posts(route: Route) -> bool:
+    return "POST" in (route.methods or ())
+
+
+def _named(route: Route) -> list[dict[str, Any]]:
+    return [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in route.param_convertors]

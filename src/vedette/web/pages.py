@@ -38,7 +38,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    names = ("moment", "iso", "lasting", "number", "size", "level", "symbol", "kind")
+    names = ("moment", "iso", "lasting", "number", "told", "size", "level", "symbol", "kind")
     templates.filters.update({name: getattr(text, name) for name in names})
     templates.globals.update(version=VERSION, words=_WORDS, spans=list(SPANS), style_guards=style_guards)
     return templates
@@ -58,7 +58,9 @@ def charted(incident: Incident) -> list[Mapping[str, Any]]:
     return sorted(members.values(), key=lambda each: (each["since"], each["key"]))[:CHARTS]
 
 
-async def _form(request: Request) -> dict[str, str]:
+async def form(request: Request) -> dict[str, str]:
+    """The fields of a form that was sent; BadRecord where it is none."""
+    check_length(request)
     try:
         body = (await request.body()).decode("utf-8")
         return dict(parse_qsl(body, keep_blank_values=True, max_num_fields=10))
@@ -95,8 +97,7 @@ def routes(view: View, reader: Reader, templates: Environment) -> APIRouter:
 
     @pages.post("/incidents/{incident}/verdict")
     async def answer(incident: str, request: Request) -> RedirectResponse:
-        check_length(request)
-        said = await _form(request)
+        said = await form(request)
         await to_thread(view.verdict, incident, said.get("verdict", ""), actor(request), said.get("note", "")[:2000])
         return RedirectResponse(f"/incidents/{quote(incident, safe='')}", 303)
 

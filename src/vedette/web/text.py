@@ -1,5 +1,6 @@
 """Values in words, and outsiders' text made safe to look at."""
 
+import json
 import re
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -107,6 +108,23 @@ def kind(info: SeriesInfo) -> str:
     """
     word = {"stream": "log stream", "unknown": "kind not told"}.get(info.kind, info.kind)
     return f"{word}, in {info.unit}" if info.unit else word
+
+
+def told(value: Any) -> str:  # noqa: ANN401 -- evidence and parameters may be any plain value
+    """A plain value in a few characters.
+
+    >>> told(0.123456), told(True), told("x"), told([1, {"a": None}]), told(None)
+    ('0.1235', 'yes', 'x', '[1, {"a": null}]', '\u2013')
+    """
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case int() | float() | None:
+            return number(value)
+        case str():
+            return value
+        case _:
+            return json.dumps(value, ensure_ascii=False, default=str)
 
 
 _LEVELS: Final = ("", "trace", "debug", "info", "warn", "error", "fatal")

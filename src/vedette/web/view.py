@@ -8,9 +8,11 @@ import polars as pl
 from starlette.routing import Route
 
 from vedette.app.home import Incident
+from vedette.app.models import ModelView
 from vedette.config import Config
 from vedette.core.ports import Clock
 from vedette.core.telemetry import Telemetry
+from vedette.core.types import Decision
 
 
 class Tables(Protocol):
@@ -34,6 +36,65 @@ class Cases(Protocol):
 
     def get(self, incident: str) -> Incident:
         """The incident with that id, or NotFound."""
+
+
+class Served(Protocol):
+    """One version that is deployed. Its columns have the datatypes of the Open Inference Protocol: BYTES, FP64, INT64."""
+
+    @property
+    def name(self) -> str:
+        """Of the model."""
+
+    @property
+    def version(self) -> str:
+        """Of the model."""
+
+    @property
+    def family(self) -> str:
+        """`anomalies`, `forecasts` or `classes`."""
+
+    @property
+    def inputs(self) -> Mapping[str, str]:
+        """Datatype by column, in order; all are needed."""
+
+    @property
+    def outputs(self) -> Mapping[str, str]:
+        """Datatype by column, in order."""
+
+    def predict(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Row for row, or for forecasts some rows for each `series`; called by one thread at a time, with the columns of `inputs`.
+
+        One call may hold the rows of several who asked; no two of them name the same `series`.
+        """
+
+
+class Serving(Protocol):
+    """The versions that are deployed now. A version is the same object as long as it is deployed."""
+
+    def served(self) -> Sequence[Served]:
+        """All of them."""
+
+    def get(self, name: str, version: str | None) -> Served:
+        """That version, or where it is None the one that speaks for the model now; or NotFound."""
+
+
+class Models(Protocol):
+    """The models with all their versions, to look at and to decide on."""
+
+    def names(self) -> Sequence[str]:
+        """Of all, in order."""
+
+    def model(self, name: str) -> ModelView:
+        """One, or NotFound."""
+
+    def report(self, name: str, version: int) -> bytes:
+        """The report of a version as HTML, or NotFound."""
+
+    def promote(self, name: str, version: int, actor: str, reason: str) -> Decision:
+        """A step forward for `version`, by `actor`; or Rejected, which says why not."""
+
+    def rollback(self, name: str, actor: str, reason: str) -> Decision:
+        """Back to the champion before, by `actor`; or Rejected, which says why not."""
 
 
 class View(Protocol):
@@ -60,8 +121,19 @@ class View(Protocol):
         """The incidents."""
 
     @property
+    def serving(self) -> Serving:
+        """The versions that answer requests."""
+
+    @property
+    def models(self) -> Models:
+        """All models and their versions."""
+
+    @property
     def telemetry(self) -> Telemetry:
         """Its own metrics."""
+
+    def datasets(self) -> Sequence[Mapping[str, Any]]:
+        """What models learn from, the newest first: plain values by name, `name` and `version` among them."""
 
     def receivers(self) -> list[Route]:
         """The routes that others send to."""

@@ -23,8 +23,9 @@ from vedette.core.types import Finding, State
 from vedette.models import Envelope
 from vedette.monitor.drift import times
 from vedette.monitor.golden import Golden
+from vedette.monitor.prediction import ScoreBaseline
 from vedette.train import Cuts, Dataset, Found, Range, Space, inside, leaks, merged, without
-from vedette.validate import checks, events, injection, intervals, outages
+from vedette.validate import checks, counting, injection, intervals, outages
 from vedette.validate.charts import Bars, Chart, Lines
 
 KEPT: Final = list(POINTS)
@@ -94,10 +95,18 @@ class Anomalies:
         """The memory of the detector after every point that may be learnt, and the baseline that it is held against."""
         rows = dataset.clean().select(*KEPT)
         detector = Envelope(**parameters)
-        detector.score(rows, 0)
+        said = detector.score(rows, 0)
         profile = Golden.of(rows)
         golden = profile.inherit(Golden.of_state(part(rival.arrays, "golden"))) if rival else profile
-        return whole("model", detector.state()) | whole("profile", profile.state()) | whole("golden", golden.state())
+        # Young detectors score otherwise, so the second half is what its scores are held against.
+        at = said["at"].dt.timestamp("us")
+        scores = ScoreBaseline.of(said.filter(at >= (at.min() or 0) + ((at.max() or 0) - (at.min() or 0)) // 2))  # type: ignore[operator]
+        return (
+            whole("model", detector.state())
+            | whole("profile", profile.state())
+            | whole("golden", golden.state())
+            | whole("scores", scores.state())
+        )
 
     def judge(
         self, dataset: Dataset, cuts: Cuts, parameters: Parameters, material: Material, ground: Ground, rival: Rival | None
@@ -245,7 +254,7 @@ def _sit(exam: Exam, parameters: Parameters, ground: Ground) -> Sat:
     return Sat(metrics, told, plain, past, made, _table(found, by_group), _charts(shown, found))
 
 
-def _table(found: events.Outcomes, by_group: Mapping[str, events.Events]) -> pl.DataFrame:
+def _table(found: counting.Outcomes, by_group: Mapping[str, counting.Events]) -> pl.DataFrame:
     """A row a kind of event and a row a source."""
     kinds = found.events.group_by("kind").agg(pl.len(), recall=pl.col("delay").is_not_null().mean(), delay=pl.col("delay").median())
     rows = [(f"kind {kind}", *rest) for kind, *rest in kinds.sort("kind").iter_rows()]
@@ -254,7 +263,7 @@ def _table(found: events.Outcomes, by_group: Mapping[str, events.Events]) -> pl.
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def _charts(shown: pl.DataFrame, found: events.Outcomes) -> list[Chart]:
+def _charts(shown: pl.DataFrame, found: counting.Outcomes) -> list[Chart]:
     """What was found of each kind, and the first event of one series with its bounds."""
     kinds = found.events.group_by("kind").agg(share=pl.col("delay").is_not_null().mean(), count=pl.len()).sort("kind")
     bars = {kind: float(share or 0.0) for kind, share, _ in kinds.iter_rows()}
@@ -279,9 +288,9 @@ def _charts(shown: pl.DataFrame, found: events.Outcomes) -> list[Chart]:
     return charts
 
 
-def _outcomes(scored: pl.DataFrame, windows: pl.DataFrame) -> events.Outcomes:
+def _outcomes(scored: pl.DataFrame, windows: pl.DataFrame) -> counting.Outcomes:
     at, series = scored["at"].dt.timestamp("us").to_numpy(), scored["series"].to_numpy()
-    return events.from_windows(at, series, scored["anomaly_score"].fill_null(math.nan).to_numpy(), windows)
+    return counting.from_windows(at, series, scored["anomaly_score"].fill_null(math.nan).to_numpy(), windows)
 
 
 def _again(parameters: Parameters, memory: State) -> Envelope:

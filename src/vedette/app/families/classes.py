@@ -1,18 +1,18 @@
 """Event classes: what a ticket is about, which alerts matter, who should have them; learnt from those that are labelled."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import polars as pl
 
 from vedette import config
 from vedette.app import ground as grounds
-from vedette.app.arrays import part, whole
+from vedette.app.arrays import whole
+from vedette.app.events import features_of, read, recipe_of
 from vedette.app.families import Ground, Judged, Material, Parameters, Rival, Tell
-from vedette.core import digest
 from vedette.core.errors import Rejected
 from vedette.core.types import Finding, State
 from vedette.models.classes import Classifier
@@ -23,7 +23,6 @@ from vedette.validate.classes import class_metrics, reliability
 
 #: Labelled events without which nothing can be learnt.
 LEAST: Final = 50
-FEATURE: Final = "feature:"
 HOUR: Final = 3_600_000_000
 DAY: Final = 24 * HOUR
 
@@ -100,7 +99,7 @@ class Classes:
         unseen = sorted(set(holdout["label"].unique()) - set(before["label"].unique()))
         finding = Finding(
             "classes_seen", not unseen, f"{len(unseen)} classes only in the holdout", "none",
-            f"Never seen before the holdout: {', '.join(unseen[:5])}." if unseen else "Every class was seen before it was asked for.",
+            f"Never seen before: {', '.join(unseen[:5])}." if unseen else "Every class was seen before it was asked for.",
         )  # fmt: skip
         findings = (finding, *leaks.of_series(before, holdout, ground.model.gap_seconds))
         return Judged(own, champion, findings=findings, groups=groups, charts=_charts(said, holdout), basis=basis)
@@ -125,22 +124,6 @@ class _Objective:
         return value if math.isfinite(value) else -1.0
 
 
-def read(events: pl.DataFrame, model: config.Model) -> pl.DataFrame:
-    """What a classifier looks at in EVENTS: `text` and a column a feature; the same live and in training."""
-    labels = [dict(each or {}) for each in events["labels"].to_list()]
-    annotations = [dict(each or {}) for each in events["annotations"].to_list()]
-
-    def column(name: str) -> list[str | None]:
-        kind, _, key = name.partition(":")
-        if not key:
-            return events[kind].cast(pl.String).to_list() if kind in events.columns else [each.get(kind) for each in labels]
-        return [each.get(key) for each in (labels if kind == "label" else annotations)]
-
-    texts = [" ".join(filter(None, each)) for each in zip(*(column(name) for name in model.text), strict=True)]
-    features = {f"{FEATURE}{name}": pl.Series([each.get(name) for each in labels], dtype=pl.String) for name in model.features}
-    return pl.DataFrame({"text": pl.Series(texts, dtype=pl.String), **features})
-
-
 def _groups(rows: pl.DataFrame, kind: str) -> pl.Series:
     """What belongs together: the twins of a ticket; of alerts, those of the same words within an hour, which are one story."""
     alike = pl.Series("series", twins(rows["text"]))
@@ -150,27 +133,9 @@ def _groups(rows: pl.DataFrame, kind: str) -> pl.Series:
     return pl.select(series=pl.struct(alike=alike, hour=hour).rank("dense").cast(pl.Int64)).to_series()
 
 
-def recipe_of(model: config.Model) -> str:
-    """The digest of how events become what a classifier looks at."""
-    return digest.of_values({"text": list(model.text), "features": list(model.features), "events": model.events, "version": 1})
-
-
-def features_of(rows: pl.DataFrame) -> pl.DataFrame | None:
-    """The feature columns, or None where there are none."""
-    names = [name for name in rows.columns if name.startswith(FEATURE)]
-    return rows.select(names) if names else None
-
-
 def apart(train: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
     """The rows of `train` that have no twin in `held`."""
     return train.filter(~pl.col("series").is_in(held["series"].unique().implode()))
-
-
-def loaded(arrays: State, parameters: Mapping[str, Any]) -> Classifier:
-    """The classifier of an artefact."""
-    made = Classifier(**parameters)
-    made.load(part(arrays, "model"))
-    return made
 
 
 def _charts(said: pl.DataFrame, holdout: pl.DataFrame) -> list[Chart]:

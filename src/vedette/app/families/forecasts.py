@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 
@@ -12,14 +12,13 @@ from vedette.app import ground as grounds
 from vedette.app.arrays import part, whole
 from vedette.app.families import Ground, Judged, Material, Parameters, Rival, Tell
 from vedette.app.ownership import owns
-from vedette.core.frames import AT, POINTS
+from vedette.app.steps import KEPT, stepped
 from vedette.core.types import Finding, State
 from vedette.models.forecasts import Outlook, grids
 from vedette.train import Cuts, Dataset, Found, Space, leaks
 from vedette.validate.charts import Chart, Lines
 from vedette.validate.forecasts import forecast_metrics, seasonal_scale
 
-KEPT: Final = list(POINTS)
 #: Origins in the holdout from which it is judged, at most.
 ORIGINS: Final = 5
 
@@ -72,7 +71,7 @@ class Forecasts:
         horizon = int(parameters["horizon"])
         seen, scales = _asked(rows, cuts, horizon, model=None)
         if seen.is_empty():
-            why = f"No series has {horizon} steps in the holdout: give it a longer window, or a shorter horizon."
+            why = f"The holdout has no two steps: give it a longer window."
             return Judged({"mase": math.nan}, None, findings=(Finding("horizon_fits", False, "no origin", "one at least", why),))  # noqa: FBT003
         metrics = forecast_metrics(seen, scales) | {"null_share": _unknown(rows, seen)}
         champion = None
@@ -90,15 +89,6 @@ class Forecasts:
         )
 
 
-def stepped(points: pl.DataFrame, step_seconds: int) -> pl.DataFrame:
-    """Means over whole steps, at the end of each; POINTS with whatever further columns (of a series) there are."""
-    step = step_seconds * 1_000_000
-    others = [pl.col(name).first() for name in points.columns if name not in KEPT]
-    at = (((pl.col("at").dt.timestamp("us") // step) + 1) * step).cast(AT)
-    sound = points.filter(pl.col("value").is_finite())
-    return sound.group_by("series", at.alias("at"), maintain_order=True).agg(pl.col("value").mean(), *others).sort("series", "at")
-
-
 def _asked(rows: pl.DataFrame, cuts: Cuts, horizon: int, model: Outlook | None) -> tuple[pl.DataFrame, pl.DataFrame]:
     """What was forecast from each origin beside what came, and the scale of each series."""
     outlook = model
@@ -106,7 +96,9 @@ def _asked(rows: pl.DataFrame, cuts: Cuts, horizon: int, model: Outlook | None) 
         outlook = Outlook(horizon=horizon)
         outlook.fit(cuts.part(rows, "seen"))
     times = rows.filter(pl.col("at").dt.timestamp("us") >= cuts.holdout[0])["at"].unique().sort()
-    starts = range(0, max(len(times) - horizon + 1, 0), max(1, (len(times) - horizon) // max(ORIGINS - 1, 1)))
+    # Where the holdout is shorter than the horizon, the steps are judged that it has.
+    judged = min(horizon, len(times) // 2)
+    starts = range(0, len(times) - judged + 1 if judged else 0, max(1, (len(times) - judged) // max(ORIGINS - 1, 1)))
     parts = []
     for start in list(starts)[:ORIGINS]:
         origin = times[start]
@@ -149,21 +141,3 @@ def _charts(seen: pl.DataFrame) -> list[Chart]:
     lower, upper = near["yhat_lower_80"].to_list(), near["yhat_upper_80"].to_list()
     caption = "A series of middling error: what came, what was forecast, and the bounds of 80 per cent."
     return [Lines("One forecast", caption, moments, lines, lower, upper, time=True)]
-
-
-def crossing(forecast: pl.DataFrame, limit: float, side: str) -> pl.DataFrame:
-    """When each series first crosses `limit`: `series, at`, and `soonest`, `latest` by the bounds of 80 per cent (null: never).
-
-    Args:
-        forecast: `series, at, yhat, yhat_lower_80, yhat_upper_80`, by series and time.
-        limit: what must not be crossed.
-        side: `above` or `below`.
-    """
-    near, far = ("yhat_upper_80", "yhat_lower_80") if side == "above" else ("yhat_lower_80", "yhat_upper_80")
-
-    def first(name: str) -> Any:  # noqa: ANN401 -- an expression
-        over = pl.col(name) >= limit if side == "above" else pl.col(name) <= limit
-        return pl.col("at").filter(over).first()
-
-    found = forecast.group_by("series", maintain_order=True).agg(at=first("yhat"), soonest=first(near), latest=first(far))
-    return found.filter(pl.col("at").is_not_null())

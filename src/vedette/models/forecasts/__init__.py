@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from vedette.core.frames import AT, Schema
+from vedette.core.frames import AT
 from vedette.core.types import State
 from vedette.models.forecasts.combine import ORIGINS, answer, learn, widths
 from vedette.models.forecasts.grid import Grid, grids
@@ -19,19 +19,6 @@ from vedette.models.forecasts.methods import METHODS, NAMES
 Array = np.ndarray[Any, Any]
 
 LEVELS: Final = (0.8, 0.95)
-#: What a forecast is: expected value and bounds of 80 and 95 per cent for `at`, said at `made_at`.
-FORECASTS: Final[Schema] = {
-    "made_at": AT,
-    "at": AT,
-    "series": pl.Int64,
-    "model": pl.String,
-    "version": pl.String,
-    "yhat": pl.Float64,
-    "yhat_lower_80": pl.Float64,
-    "yhat_upper_80": pl.Float64,
-    "yhat_lower_95": pl.Float64,
-    "yhat_upper_95": pl.Float64,
-}
 
 
 @dataclass
@@ -128,4 +115,4 @@ class Outlook:
         self._widths, self._seasons = np.array(state["widths"]), np.array(state["seasons"])
 
 
-__all__ = ["FORECASTS", "LEVELS", "NAMES", "Grid", "Outlook", "grids"]
+__all__ = ["LEVELS", "NAMES", "Grid", "Outlook", "grids"]

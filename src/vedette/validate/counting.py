@@ -239,14 +239,13 @@ def edges_of(at: Array, series: Array, *columns: Array) -> Array:
 def places(at: Array, series: Array, edges: Array, windows: pl.DataFrame) -> tuple[Array, Array]:
     """The points inside each window as half-open ranges of rows; an empty range where there are none."""
     begins, ends = np.zeros(windows.height, np.int64), np.zeros(windows.height, np.int64)
-    ids = series[edges[:-1]]
-    owner = np.searchsorted(ids, windows["series"].to_numpy())
-    start, end = windows["start"].to_numpy(), windows["end"].to_numpy()
-    for row in range(windows.height):
-        if owner[row] < len(ids) and ids[owner[row]] == windows["series"][row]:
-            low, high = edges[owner[row]], edges[owner[row] + 1]
-            begins[row] = low + np.searchsorted(at[low:high], start[row], "left")
-            ends[row] = low + np.searchsorted(at[low:high], end[row], "right")
+    wanted, start, end = (windows[name].to_numpy() for name in ("series", "start", "end"))
+    owner = np.searchsorted(series[edges[:-1]], wanted)
+    known = np.isin(wanted, series[edges[:-1]])
+    for row in np.flatnonzero(known):
+        low, high = edges[owner[row]], edges[owner[row] + 1]
+        begins[row] = low + np.searchsorted(at[low:high], start[row], "left")
+        ends[row] = low + np.searchsorted(at[low:high], end[row], "right")
     return begins, ends
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from vedette.validate.events import edges_of, places
+from vedette.validate.counting import edges_of, places
 
 Array = np.ndarray[Any, Any]
 

@@ -1,0 +1,136 @@
+"""Classes on live events: what the champion of a class model says is put on the event, as labels, before anybody acts on it."""
+
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+
+import msgspec
+import numpy as np
+import polars as pl
+import structlog
+
+from vedette import config
+from vedette.app.events import features_of, loaded, read
+from vedette.core.errors import VedetteError
+from vedette.core.frames import LABELS
+from vedette.core.types import Artefact, State
+from vedette.deploy import Evidence, Side
+
+#: A class is said with its probability, under the label and this.
+PROBABILITY: Final = "_probability"
+
+log = structlog.get_logger()
+
+
+class Shelf(Protocol):
+    """Where versions come from."""
+
+    def load(self, name: str, version: int) -> Artefact:
+        """A version, verified before anything of it is read."""
+
+
+class Desk:
+    """One class model: the champion speaks, a candidate is only asked."""
+
+    def __init__(self, model: config.Model) -> None:
+        self.model = model
+        self.champion: Artefact | None = None
+        self.other: Artefact | None = None
+        self._ready: dict[int, Any] = {}
+        self.sums = np.zeros((2, 4))
+
+    def seat(self, champion: Artefact | None, other: Artefact | None) -> None:
+        """These two from now on; what was counted of others is forgotten."""
+        self.champion, self.other = champion, other
+        kept = {each.card.version: each for each in (champion, other) if each is not None}
+        self._ready = {version: loaded(each.arrays, each.card.parameters) for version, each in kept.items()}
+        self.sums = np.zeros((2, 4))
+
+    def ask(self, artefact: Artefact, events: pl.DataFrame) -> pl.DataFrame:
+        """`label, probability`, an event a row."""
+        rows = read(events, self.model)
+        said: pl.DataFrame = self._ready[artefact.card.version].predict(rows["text"], features_of(rows))
+        return said
+
+    def count(self, row: int, said: pl.DataFrame, truth: pl.Series) -> None:
+        """Answers, those that are missing, those whose truth came with the event, and those of them that were wrong."""
+        known = truth.is_not_null()
+        wrong = (said["label"] != truth).fill_null(value=True) & known
+        self.sums[row] += (said.height, said["label"].null_count(), int(known.sum()), int(wrong.sum()))
+
+    def evidence(self) -> Evidence:
+        """What was seen of the candidate beside the champion."""
+        return Evidence(self._side(1), self._side(0))
+
+    def _side(self, row: int) -> Side:
+        answers, nulls, known, wrong = (float(each) for each in self.sums[row])
+        return Side(points=int(answers), nulls=int(nulls), least=0.0, largest=1.0, error=wrong, errors=int(known))
+
+
+class Router:
+    """Implements `core.ports.Stateful`; called with the events of a beat.
+
+    Args:
+        models: what was declared; those of family `classes` count.
+        shelf: where versions come from, after a restart.
+    """
+
+    def __init__(self, models: Mapping[str, config.Model], shelf: Shelf) -> None:
+        self.desks = {name: Desk(model) for name, model in models.items() if model.family == "classes"}
+        self._shelf = shelf
+
+    def __call__(self, events: pl.DataFrame) -> pl.DataFrame:
+        """EVENTS (and whatever columns more) with the classes among their labels."""
+        for name, desk in self.desks.items():
+            if desk.champion is None or events.is_empty():
+                continue
+            mine = (events["kind"] == desk.model.events).fill_null(value=False)
+            if mine.any():
+                events = self._classified(name, desk, events, mine)
+        return events
+
+    def _classified(self, name: str, desk: Desk, events: pl.DataFrame, mine: pl.Series) -> pl.DataFrame:
+        asked = events.filter(mine)
+        truth = pl.Series([dict(each or {}).get(desk.model.label) for each in asked["labels"].to_list()], dtype=pl.String)
+        said: pl.DataFrame | None = None
+        for row, artefact in enumerate((desk.champion, desk.other)):
+            if artefact is None:
+                continue
+            try:
+                answer = desk.ask(artefact, asked)
+            except VedetteError as error:
+                log.warning("a class model could not answer", model=name, version=artefact.card.version, reason=str(error))
+                continue
+            desk.count(row, answer, truth)
+            said = answer if row == 0 else said
+        if said is None:
+            return events
+        answers = iter(said.select("label", "probability").iter_rows())
+        labels = [dict(each or {}) | _spoken(desk.model, *next(answers)) if own else dict(each or {}) for each, own in
+                  zip(events["labels"].to_list(), mine.to_list(), strict=True)]  # fmt: skip
+        return events.with_columns(labels=pl.Series("labels", labels, dtype=LABELS))
+
+    def state(self) -> State:
+        """Which versions sit where, and what was counted."""
+        seats = {name: [_version(desk.champion), _version(desk.other)] for name, desk in self.desks.items()}
+        counts = {f"sums/{name}": desk.sums for name, desk in self.desks.items()}
+        return counts | {"seats": np.frombuffer(msgspec.json.encode(seats), np.uint8)}
+
+    def load(self, state: State) -> None:
+        """Seat what `state` was taken from."""
+        if "seats" not in state:
+            return
+        for name, versions in msgspec.json.decode(state["seats"].tobytes(), type=dict[str, list[int]]).items():
+            if name in self.desks:
+                champion, other = (self._shelf.load(name, version) if version else None for version in versions)
+                self.desks[name].seat(champion, other)
+                self.desks[name].sums = state[f"sums/{name}"].copy()
+
+
+def _spoken(model: config.Model, label: str | None, probability: float | None) -> dict[str, str]:
+    if label is None or probability is None:
+        return {}
+    return {model.writes: label, f"{model.writes}{PROBABILITY}": f"{probability:.2f}"}
+
+
+def _version(artefact: Artefact | None) -> int:
+    return artefact.card.version if artefact else 0
