@@ -16,7 +16,14 @@ from vedette.core.errors import Rejected
 from vedette.core.telemetry import configure_logging
 from vedette.testing.story import Story, Told
 
-STYLES: Final = {"incident": "yellow", "decision": "bold green", "signal": "magenta", "operator": "cyan", "training": "blue", "chapter": "bold"}
+STYLES: Final = {
+    "incident": "yellow",
+    "decision": "bold green",
+    "signal": "magenta",
+    "operator": "cyan",
+    "training": "blue",
+    "chapter": "bold",
+}
 OPENING: Final = """\
 A small company that does not exist: web, checkout, search, orders and a database, seven hosts, 49 metrics and their logs.
 You will see four weeks of it pass. Everything but the company is real: the same detector, incidents, training, gates, signed
@@ -44,7 +51,9 @@ def demo(home: Path | None, *, seed: int, look: bool) -> None:
 
         def tell(told: Told) -> None:
             style = STYLES.get(told.kind, "")
-            shown.console.print(f"{_moment(told.at)}  {told.kind:<9} {visible(told.text)}", style=style, markup=False, soft_wrap=True)
+            shown.console.print(
+                f"{_moment(told.at)}  {told.kind:<9} {visible(told.text)}", style=style, markup=False, soft_wrap=True
+            )
 
         for share in Story(place, seed, tell).play():
             shown.update(task, completed=share)

@@ -280,6 +280,7 @@ def _charts(shown: pl.DataFrame, found: counting.Outcomes) -> list[Chart]:
         at = pl.col("at").dt.timestamp("us")
         near = shown.filter((pl.col("series") == one["series"]) & at.is_between(one["start"] - margin, one["end"] + margin))
         near = near.filter(pl.col("value").is_finite() & pl.col("yhat").is_not_null()).tail(SHOWN)
+        near = near.with_columns(pl.col(pl.Float64).fill_null(math.nan))
         columns = {name: near[name].to_list() for name in ("value", "yhat", "yhat_lower", "yhat_upper")}
         lines = {"seen": columns["value"], "expected": columns["yhat"]}
         caption = f"A {one['kind'].replace('_', ' ')} that was found, with what was expected before each point and its bounds."

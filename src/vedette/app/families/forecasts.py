@@ -71,7 +71,7 @@ class Forecasts:
         horizon = int(parameters["horizon"])
         seen, scales = _asked(rows, cuts, horizon, model=None)
         if seen.is_empty():
-            why = f"The holdout has no two steps: give it a longer window."
+            why = "The holdout has no two steps: give it a longer window."
             return Judged({"mase": math.nan}, None, findings=(Finding("horizon_fits", False, "no origin", "one at least", why),))  # noqa: FBT003
         metrics = forecast_metrics(seen, scales) | {"null_share": _unknown(rows, seen)}
         champion = None
@@ -136,6 +136,7 @@ def _charts(seen: pl.DataFrame) -> list[Chart]:
     errors = seen.group_by("series").agg(error=relative.mean()).sort("error")
     one = errors["series"][errors.height // 2]
     near = seen.filter((pl.col("series") == one) & (pl.col("made_at") == seen["made_at"].min())).sort("at")
+    near = near.with_columns(pl.col(pl.Float64).fill_null(math.nan))
     lines = {"seen": near["value"].to_list(), "forecast": near["yhat"].to_list()}
     moments = near["at"].dt.timestamp("us").to_list()
     lower, upper = near["yhat_lower_80"].to_list(), near["yhat_upper_80"].to_list()
