@@ -23,6 +23,8 @@ MINUTE: Final = 60_000_000
 #: What begins shortly before anybody noticed, and is felt for a while after it is over.
 BEFORE: Final = 5 * MINUTE
 AFTER: Final = 15 * MINUTE
+#: The end of an incident that is still open: it is not over.
+OPEN: Final = 4_102_444_800_000_000
 #: An alert that fires for more of the time than this says nothing about outages.
 NOISE: Final = 0.2
 #: Labels that name a thing; an alert is about the series that share one and differ in none.
@@ -143,7 +145,7 @@ def spans(
     for incident in incidents:
         if incident.verdict in {"false", "known"}:
             continue
-        end = (incident.ended_at or incident.updated_at) + AFTER
+        end = incident.ended_at + AFTER if incident.ended_at else OPEN
         for series in {int(each["series"]) for each in incident.explanation.get("members", ()) if each.get("series")}:
             if series in infos:
                 rows.append((series, incident.started_at - BEFORE, end, "incident"))
