@@ -1,6 +1,7 @@
 """Classes of events: topics of IT tickets, and alerts that matter, each against what peers measure.
 
-`tickets`: 80 % learn, 20 % judge, over several splits. `alerts`: one scenario is left out at a time; which of its alerts are worth a look?
+`tickets`: 80 % learn, 20 % judge, over several splits. `alerts`: one scenario is left out at a time; which of its alerts are worth
+a look?
 """
 
 import os
@@ -61,7 +62,7 @@ def cost(model: Classifier, text: pl.Series) -> float:
 
 
 def silence(table: pl.DataFrame) -> pl.DataFrame:
-    """Seconds since the signature was last seen on the host, as a binary logarithm; null at its first time. Nothing later is looked at."""
+    """Seconds since the signature was last seen on the host, as a binary logarithm; null at its first time."""
     last = pl.col("time").cast(pl.Float64).cast(pl.Int64)
     ordered = table.with_columns(last.alias("at")).sort("scenario", "at", maintain_order=True)
     since = pl.col("at").diff().over("scenario", "short", "host")

@@ -74,7 +74,7 @@ class Classifier:
         self._edges = {name: edges_of(beside[name]) for name, kind in self._kinds.items() if kind == "number"}
         places = rows[_LABEL].replace_strict(names, np.arange(len(names)), return_dtype=pl.Int64).to_numpy()
         count = rows["\0count"].cast(pl.Float64).to_numpy()
-        self._repeats = 2 * rows[_TEXT].n_unique() <= count.sum()
+        self._repeats = bool(2 * rows[_TEXT].n_unique() <= count.sum())
         matrix, self._seen = self._matrix(rows[_TEXT], beside)
         self._weights, self._bias, self.calibration_error = fitted(matrix, places, count, self.inverse_regularisation, self.seed)
         self._places = self._index()
@@ -88,8 +88,8 @@ class Classifier:
         """
         if not self.classes:
             raise Rejected("the classifier has learnt nothing yet: fit it, or load a state")
-        require(features, self._kinds)
         series = _series(text)
+        require(features, self._kinds)
         said = np.tile(self._bias.astype(np.float64), (len(series), 1))
         for part in self._hashed(series, features):
             added(*part, self._places, self._weights, said)
@@ -121,10 +121,10 @@ class Classifier:
         [1]
         """
         if cost is None:
-            return probabilities.argmax(1)
+            return np.asarray(probabilities.argmax(1))
         if cost.ndim != 2 or len(cost) != probabilities.shape[1] or not np.isfinite(cost).all():
             raise BadRecord(f"expected numbers in {probabilities.shape[1]} rows, one a class, got shape {cost.shape}", field="cost")
-        return (probabilities @ cost).argmin(1)
+        return np.asarray((probabilities @ cost).argmin(1))
 
     def state(self) -> State:
         """The arrays: everything that `probabilities` needs, and the parameters."""
@@ -173,14 +173,14 @@ class Classifier:
 
     def _hashed(self, text: pl.Series, features: pl.DataFrame | None) -> list[tuple[Array, Array, Array]]:
         """Sparse rows of the text, and of each column that is told by words."""
-        parts = [weighed(*packed(text), np.uint64(0), self.words, self.opening, self._repeats, self.buckets)]
+        parts = [weighed(*packed(text), np.uint64(0), self.words, self.opening, int(self._repeats), self.buckets)]
         for name, kind in self._kinds.items():
             if kind != "number":
                 values = as_words(cast("pl.DataFrame", features)[name])
-                parts.append(weighed(*packed(values), salt(name), 1, 0, True, self.buckets))
+                parts.append(weighed(*packed(values), salt(name), 1, 0, 1, self.buckets))
                 if self._repeats:
                     pair = text.fill_null("\0") + "\0" + values.fill_null("\0")
-                    parts.append(weighed(*packed(pair), salt(name), 0, 0, True, self.buckets))
+                    parts.append(weighed(*packed(pair), salt(name), 0, 0, 1, self.buckets))
         return parts
 
     def _matrix(self, text: pl.Series, features: pl.DataFrame) -> tuple[Any, Array]:

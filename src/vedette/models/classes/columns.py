@@ -25,9 +25,9 @@ def kind_of(column: pl.Series) -> Kind | None:
     dtype = column.dtype
     if dtype.is_numeric():
         return "number"
-    if dtype in {pl.Date, pl.Datetime}:
+    if isinstance(dtype, pl.Date | pl.Datetime):
         return "time"
-    if dtype in {pl.String, pl.Boolean, pl.Categorical} or isinstance(dtype, pl.Enum):
+    if isinstance(dtype, pl.String | pl.Boolean | pl.Categorical | pl.Enum):
         return "words"
     raise BadRecord(f"a column of type {dtype} cannot be a feature; leave it out", field=column.name)
 
@@ -66,7 +66,7 @@ def as_words(column: pl.Series) -> pl.Series:
     >>> as_words(pl.Series([datetime(2026, 1, 5, 13, 30)])).item()
     'Mon 13h'
     """
-    return column.dt.strftime("%a %Hh") if column.dtype in {pl.Date, pl.Datetime} else column.cast(pl.String)
+    return column.dt.strftime("%a %Hh") if column.dtype.is_temporal() else column.cast(pl.String)
 
 
 def edges_of(column: pl.Series) -> Array:
@@ -75,7 +75,8 @@ def edges_of(column: pl.Series) -> Array:
     values = values[np.isfinite(values)]
     if not len(values):
         return np.zeros(1)
-    even = np.linspace(*np.quantile(values, (0.001, 0.999)), BINS + 1)
+    low, high = np.quantile(values, (0.001, 0.999))
+    even = np.linspace(low, high, BINS + 1)
     return np.unique(np.concatenate([np.quantile(values, np.linspace(0, 1, BINS + 1)), even]))
 
 

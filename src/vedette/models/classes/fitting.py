@@ -17,18 +17,23 @@ _SCALE: Final = 2.0
 _HELD: Final = 1.0
 
 
-def folds_of(label: Array, seed: int) -> Array:
-    """The fold of each row, drawn within its class; -1 for the only row of a class, which is never left out."""
+def shares(label: Array, count: Array, seed: int) -> Array:
+    """How many of the records of each row are in each fold: int64 of shape (rows, FOLDS), drawn within each class.
+
+    Records are drawn, not rows: what came a hundred times will come again. A class's only record is never left out.
+    """
     rng = np.random.default_rng(seed)
-    folds = np.full(len(label), -1)
+    whole = count.astype(np.int64)
+    out = np.repeat(whole[:, None] // FOLDS, FOLDS, axis=1)
     for k in range(int(label.max()) + 1):
-        rows = rng.permutation(np.flatnonzero(label == k))
-        if len(rows) > 1:
-            folds[rows] = (np.arange(len(rows)) + rng.integers(FOLDS)) % FOLDS
-    return folds
+        rows = np.flatnonzero(label == k)
+        if whole[rows].sum() > 1:
+            records = rng.permutation(np.repeat(rows, whole[rows] % FOLDS))
+            np.add.at(out, (records, (np.arange(len(records)) + rng.integers(FOLDS)) % FOLDS), 1)
+    return out
 
 
-def fitted(rows: Any, label: Array, count: Array, strength: float, seed: int) -> tuple[Array, Array, float]:  # noqa: ANN401 -- a sparse matrix
+def fitted(rows: Any, label: Array, count: Array, strength: float, seed: int) -> tuple[Array, Array, float]:  # noqa: ANN401 -- sparse
     """The weights and the bias whose softmax is the probability, and the calibration error left on rows not seen.
 
     Args:
@@ -41,16 +46,15 @@ def fitted(rows: Any, label: Array, count: Array, strength: float, seed: int) ->
     Returns:
         float32 of shape (features, classes), float32 of shape (classes,), and a number.
     """
-    folds = folds_of(label, seed)
-    said = np.zeros((len(label), int(label.max()) + 1))
+    held = shares(label, count, seed)
+    parts = []
     for fold in range(FOLDS):
-        out, rest = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
-        if len(out):
-            weights, bias = _machine(rows[rest], label[rest], count[rest], strength, seed)
-            said[out] = rows[out] @ weights + bias
-    known = folds >= 0
-    scale, offset = scaled(said[known], label[known], count[known])
-    error = calibration_error(softmax(said[known] * scale + offset), label[known], count[known])
+        out, rest = np.flatnonzero(held[:, fold]), np.flatnonzero(count > held[:, fold])
+        weights, bias = _machine(rows[rest], label[rest], (count - held[:, fold])[rest], strength, seed)
+        parts.append((rows[out] @ weights + bias, label[out], held[out, fold].astype(np.float64)))
+    said, true, records = (np.concatenate(each) for each in zip(*parts, strict=True))
+    scale, offset = scaled(said, true, records)
+    error = calibration_error(softmax(said * scale + offset), true, records)
     weights, bias = _machine(rows, label, count, strength, seed)
     return (weights * scale).astype(np.float32), (bias * scale + offset).astype(np.float32), error
 
@@ -103,8 +107,8 @@ def softmax(said: Array) -> Array:
     >>> softmax(np.array([[0.0, 0.0]])).tolist()
     [[0.5, 0.5]]
     """
-    told = np.exp(said - said.max(1, keepdims=True))
-    return told / told.sum(1, keepdims=True)
+    told: Array = np.exp(said - said.max(1, keepdims=True))
+    return np.asarray(told / told.sum(1, keepdims=True))
 
 
 def calibration_error(probabilities: Array, label: Array, count: Array | None = None, bins: int = 15) -> float:

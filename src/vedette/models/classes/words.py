@@ -42,7 +42,7 @@ def _mixed(number: np.uint64) -> np.uint64:
 
 @njit(cache=True, nogil=True, inline="always")
 def _is_word(byte: np.uint8) -> bool:
-    return byte >= 128 or 97 <= byte <= 122 or 48 <= byte <= 57
+    return bool(byte >= 128 or 97 <= byte <= 122 or 48 <= byte <= 57)
 
 
 @njit(cache=True, nogil=True)
@@ -98,16 +98,17 @@ def _whole(blob: Array, start: int, end: int, salted: np.uint64) -> np.uint64:
 
 @njit(cache=True, nogil=True)
 def weighed(
-    blob: Array, ends: Array, salted: np.uint64, words: int, opening: int, whole: bool, buckets: int
+    blob: Array, ends: Array, salted: np.uint64, words: int, opening: int, whole: int, buckets: int
 ) -> tuple[Array, Array, Array]:
     """Sparse rows of length 1: a feature seen n times weighs 1 + ln n before the row is scaled.
 
     Args:
-        blob, ends: see `packed`.
+        blob: see `packed`.
+        ends: see `packed`.
         salted: see `salt`.
         words: longest run of words that is a feature.
         opening: how many first words are features of their own, since they are what a ticket's subject is.
-        whole: whether the whole text is one feature more.
+        whole: 1 where the whole text is one feature more, else 0.
         buckets: a power of two.
 
     Returns:
@@ -146,7 +147,9 @@ def added(starts: Array, columns: Array, values: Array, places: Array, weights: 
     """Add to `out` (rows, classes) what each row's features say; a bucket without a place says nothing.
 
     Args:
-        starts, columns, values: see `weighed`.
+        starts: see `weighed`.
+        columns: see `weighed`.
+        values: see `weighed`.
         places: int32 of shape (buckets,): the row of `weights`, or -1.
         weights: float32 of shape (features, classes).
         out: float64, added to.
