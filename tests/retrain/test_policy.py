@@ -27,9 +27,9 @@ def test_nothing_is_wished_for_where_nothing_happened():
 REASONS = {
     "schedule: the champion was trained 7.0 days ago": replace(CALM, trained_at=NOW - 7 * DAY),
     "drift: drift was seen": replace(CALM, signals=told("drift")),
-    "drift: joint_drift was seen": replace(CALM, signals=told("joint_drift")),
-    "decay: performance was seen": replace(CALM, signals=told("performance")),
-    "decay: prediction was seen": replace(CALM, signals=told("prediction")),
+    "drift: joint was seen": replace(CALM, signals=told("joint")),
+    "decay: precision was seen": replace(CALM, signals=told("precision")),
+    "decay: scores was seen": replace(CALM, signals=told("scores")),
     "verdicts: operators answered 5 times since the last training": replace(CALM, verdicts=5),
     "new series: the champion never saw 25% of the live ones": replace(CALM, unseen_share=0.25),
     "there is no version yet, and there are 7.0 days of data": Known(at=NOW, data_days=7.0),
@@ -58,9 +58,9 @@ def test_what_is_no_reason_opens_none(why):
 
 def test_signals_that_are_not_listened_to_are_no_reason():
     deaf = RetrainSettings(drift=False, decay=False)
-    assert wish(replace(CALM, signals=told("drift") + told("performance")), deaf) is None
-    assert wish(replace(CALM, signals=told("drift") + told("performance")), RetrainSettings(drift=False)).reason == (
-        "decay: performance was seen"
+    assert wish(replace(CALM, signals=told("drift") + told("precision")), deaf) is None
+    assert wish(replace(CALM, signals=told("drift") + told("precision")), RetrainSettings(drift=False)).reason == (
+        "decay: precision was seen"
     )
 
 

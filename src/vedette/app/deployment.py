@@ -131,7 +131,9 @@ class Rollouts:
         due = {name: each for name, each in due.items() if name not in self._router.desks}
         if all(self._seated.get(name) == each.revision for name, each in due.items()):
             return False
-        plans = []
+        # What is walked again after a crash is older than what was decided since: such a lane stays as it is until then.
+        later = self._models.keys() & standings.keys() - due.keys()
+        plans = [lane.plan for name, lane in self._fleet.lanes.items() if name in later]
         for name, standing in due.items():
             plan = self._plan(standing, at)
             if plan is not None:
@@ -149,12 +151,8 @@ class Rollouts:
     def _seat_desk(self, name: str, standing: Standing, at: int) -> bool:
         if standing.since > at or self._seated.get(name) == standing.revision:
             return False
-        recipe = recipe_of(self._models[name])
-        beside = standing.previous if standing.stage == "probation" else standing.candidate
-        try:
-            seats = [self._checked(name, version, recipe) if version else None for version in (standing.champion, beside)]
-        except (Tampered, NotFound, Rejected) as error:
-            self._refuse(standing, at, error)
+        seats = self._both(standing, recipe_of(self._models[name]), at)
+        if seats is None:
             return False
         self._seated[name] = standing.revision
         desk = self._router.desks[name]
@@ -164,28 +162,38 @@ class Rollouts:
 
     def _plan(self, standing: Standing, at: int) -> Plan | None:
         """Who is to sit in the lane; None where a version could not be loaded: then it was sent back."""
-        beside = standing.previous if standing.stage == "probation" else standing.candidate
-        try:
-            champion = self._seat_of(standing.model, standing.champion)
-            other = self._seat_of(standing.model, beside) if standing.stage else None
-        except (Tampered, NotFound, Rejected) as error:
-            self._refuse(standing, at, error)
+        found = self._both(standing, self._recipe, at)
+        if found is None:
             return None
-        return Plan(standing.model, champion, other, standing.share if standing.stage == "canary" else 0.0, standing.stage)
+        champion, other = (Seat(each.card.version, dict(each.card.parameters)) if each else None for each in found)
+        share = standing.share if standing.stage == "canary" else 0.0
+        return Plan(standing.model, champion or Seat(0, {}), other, share, standing.stage)
 
-    def _refuse(self, standing: Standing, at: int, error: VedetteError) -> None:
-        """Send back a version that cannot be served, and tell people."""
-        stage = "rejected" if standing.candidate else "retired"
-        judged = standing.candidate or standing.champion
-        decision = Decision(at, standing.model, judged, "ROLL_BACK", stage, f"it cannot be served: {error}")
+    def _both(self, standing: Standing, recipe: str, at: int) -> list[Artefact | None] | None:
+        """The champion and who is beside it; None where one could not be loaded: then it was sent back."""
+        beside = standing.previous if standing.stage == "probation" else standing.candidate
+        found: list[Artefact | None] = []
+        for version in (standing.champion, beside):
+            try:
+                found.append(self._checked(standing.model, version, recipe) if version else None)
+            except (Tampered, NotFound, Rejected) as error:
+                self._refuse(standing, version, at, error)
+                return None
+        return found
+
+    def _refuse(self, standing: Standing, version: int, at: int, error: VedetteError) -> None:
+        """Send back a version that cannot be served, and tell people; a champion without a predecessor is not on probation."""
+        reason = f"{standing.model}@{version} cannot be served: {error}"
+        decision = Decision(at, standing.model, version, "ROLL_BACK", "retired", reason)
+        if version == standing.candidate:
+            decision = replace(decision, stage="rejected")
+        elif version != standing.champion:
+            decision = replace(decision, version=standing.champion, move="HOLD", stage="champion")
         self._carry_out(decision, standing)
         advice = "look at the file it names; `vedette verify` checks all versions, `vedette train` makes a new one"
-        signal = Signal(at, "registry", f"{standing.model}@{judged}", "critical", decision.reason, advice)
+        signal = Signal(at, "registry", f"{standing.model}@{version}", "critical", reason, advice)
         self._deployments.tell(standing.model, (signal,))
         self._store.upsert([of_signal(standing.model, signal)])
-
-    def _seat_of(self, model: str, version: int) -> Seat:
-        return Seat(version, dict(self._checked(model, version, self._recipe).card.parameters)) if version else Seat(0, {})
 
     def _checked(self, model: str, version: int, recipe: str) -> Artefact:
         """A version that was trained behind the recipe that is in use.

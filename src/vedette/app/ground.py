@@ -16,16 +16,18 @@ from vedette.core.types import Beat
 from vedette.lake import reading
 from vedette.lake.lake import day_of
 from vedette.prepare import PrepareSettings, StandardRecipe
-from vedette.train import SPANS, Selection
+from vedette.train import SPANS, Selection, merged
 
 DAY: Final = 86_400_000_000
 MINUTE: Final = 60_000_000
 #: What begins shortly before anybody noticed, and is felt for a while after it is over.
 BEFORE: Final = 5 * MINUTE
 AFTER: Final = 15 * MINUTE
+#: The end of an incident that is still open: it is not over.
+OPEN: Final = 4_102_444_800_000_000
 #: An alert that fires for more of the time than this says nothing about outages.
 NOISE: Final = 0.2
-#: Labels that name a thing; an alert is about the series that share one.
+#: Labels that name a thing; an alert is about the series that share one and differ in none.
 THINGS: Final = ("service", "instance", "host", "job", "pod", "namespace", "entity", "vm")
 
 
@@ -119,7 +121,7 @@ def _prepared(recipe: StandardRecipe, series: pl.DataFrame, metrics: pl.DataFram
 
 
 def spans(
-    infos: Mapping[int, SeriesInfo], windows: Iterable[Window], incidents: Iterable[Incident], alerts: pl.DataFrame
+    infos: Mapping[int, SeriesInfo], windows: Iterable[Window], incidents: Iterable[Incident], alerts: pl.DataFrame, whole: int
 ) -> pl.DataFrame:
     """What is never learnt of the series in `infos`: columns SPANS.
 
@@ -128,6 +130,7 @@ def spans(
         windows: declared ones; those of `outage` count.
         incidents: but for those that operators called false or known.
         alerts: EVENTS of kind `alert`; one that fires for a fifth of the time or more is noise, and left alone.
+        whole: how much time is learnt from, microseconds.
     """
     rows: list[tuple[int | None, int, int, str]] = []
     by_labels: dict[tuple[tuple[str, str], ...], list[Window]] = {}
@@ -142,12 +145,12 @@ def spans(
     for incident in incidents:
         if incident.verdict in {"false", "known"}:
             continue
-        end = (incident.ended_at or incident.updated_at) + AFTER
+        end = incident.ended_at + AFTER if incident.ended_at else OPEN
         for series in {int(each["series"]) for each in incident.explanation.get("members", ()) if each.get("series")}:
             if series in infos:
                 rows.append((series, incident.started_at - BEFORE, end, "incident"))
-    rows += _fired(infos, alerts)
-    return pl.DataFrame(rows, schema=SPANS, orient="row").sort("start", "end", "series", nulls_last=True)
+    rows += _fired(infos, alerts, whole)
+    return pl.DataFrame(rows, schema=SPANS, orient="row").sort("start", "end", "series", "why", nulls_last=True)
 
 
 def named(info: SeriesInfo) -> dict[str, str]:
@@ -155,28 +158,32 @@ def named(info: SeriesInfo) -> dict[str, str]:
     return {"__name__": info.name, **info.labels}
 
 
-def _fired(infos: Mapping[int, SeriesInfo], alerts: pl.DataFrame) -> list[tuple[int | None, int, int, str]]:
-    if alerts.is_empty():
-        return []
-    things: dict[tuple[str, str], list[int]] = {}
-    for series, info in infos.items():
-        for key in THINGS:
-            if info.labels.get(key):
-                things.setdefault((key, info.labels[key]), []).append(series)
-    by_key: dict[str, list[tuple[int, int, set[int]]]] = {}
-    whole = max(int(alerts["at"].dt.timestamp("us").max() or 0) - int(alerts["at"].dt.timestamp("us").min() or 0), 1)  # type: ignore[arg-type]
+def _fired(infos: Mapping[int, SeriesInfo], alerts: pl.DataFrame, whole: int) -> list[tuple[int | None, int, int, str]]:
+    fired: dict[str, tuple[set[int], list[tuple[int, int]]]] = {}
+    about: dict[tuple[str, ...], set[int]] = {}
     columns = alerts.select("key", "status", pl.col("starts_at", "ends_at", "at").dt.timestamp("us"), "labels")
     for key, status, starts, ends, at, labels in columns.iter_rows():
         told = dict(labels or {})
-        about = {series for name in THINGS if told.get(name) for series in things.get((name, told[name]), ())}
-        if about:
-            over = ends if ends and status != "firing" else at
-            by_key.setdefault(key or "", []).append((starts or at, max(over, starts or at) + MINUTE, about))
+        thing = tuple(told.get(name, "") for name in THINGS)
+        if thing not in about:
+            about[thing] = {series for series, info in infos.items() if _same(thing, info.labels)}
+        series, stretches = fired.setdefault(key or "", (set(), []))
+        series |= about[thing]
+        over = ends if ends and status != "firing" else at
+        stretches.append((starts or at, max(over, starts or at) + MINUTE))
     found: list[tuple[int | None, int, int, str]] = []
-    for fired in by_key.values():
-        if sum(end - start for start, end, _ in fired) < NOISE * whole:
-            found += [(series, start, end, "alert") for start, end, about in fired for series in about]
+    for touched, stretches in fired.values():
+        # One that is sent again and again while it fires is the same stretch, longer each time.
+        together = merged(pl.DataFrame(stretches, schema=["start", "end"], orient="row"))
+        if sum(end - start for start, end in together) < NOISE * whole:
+            found += [(each, start, end, "alert") for start, end in together for each in sorted(touched)]
     return found
+
+
+def _same(thing: Sequence[str], labels: Mapping[str, str]) -> bool:
+    """Whether labels share one of the names of a thing, and differ in none that both have."""
+    both = [(named, labels[name]) for name, named in zip(THINGS, thing, strict=True) if named and labels.get(name)]
+    return bool(both) and all(one == other for one, other in both)
 
 
 def alerts_of(lake: Path, start: int, end: int) -> pl.DataFrame:

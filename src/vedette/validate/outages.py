@@ -167,4 +167,6 @@ def _spread(values: Array) -> float:
     if len(known) < 8:
         return 0.0
     low, high = np.quantile(known, (0.1, 0.9))
-    return float(max(high - low, np.std(known))) / 2.56
+    spread = float(max(high - low, np.std(known))) / 2.56
+    # That of a constant is rounding.
+    return spread if spread > 1e-9 * float(np.abs(known).max()) else 0.0

@@ -57,7 +57,7 @@ class Anomalies:
         at = rows["at"].dt.timestamp("us")
         start, end = int(at.min() or 0), int(at.max() or 0) + 1  # type: ignore[arg-type]
         alerts = grounds.alerts_of(ground.lake, start, end)
-        spans = grounds.spans(infos, ground.windows, ground.incidents, alerts)
+        spans = grounds.spans(infos, ground.windows, ground.incidents, alerts, end - start)
         spans = spans.filter((pl.col("end") > start) & (pl.col("start") < end))
         confirmed = grounds.kept_apart(infos, ground.incidents, ground.windows)
         return Material(rows, spans, infos, loaded.recipe, loaded.tables, confirmed)

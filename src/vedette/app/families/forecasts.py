@@ -35,8 +35,9 @@ class Forecasts:
         loaded = grounds.load(ground.lake, ground.declared.prepare, model.match, model.window_days, until=ground.until, tell=tell)
         infos = {each: info for each, info in loaded.infos().items() if owns(model.match, info.name, info.labels)}
         rows = stepped(loaded.frame.filter(pl.col("series").is_in(list(infos))), model.step_seconds)
-        alerts = grounds.alerts_of(ground.lake, int(rows["at"].dt.timestamp("us").min() or 0), _end(rows))  # type: ignore[arg-type]
-        spans = grounds.spans(infos, ground.windows, ground.incidents, alerts)
+        start, end = int(rows["at"].dt.timestamp("us").min() or 0), _end(rows)  # type: ignore[arg-type]
+        alerts = grounds.alerts_of(ground.lake, start, end)
+        spans = grounds.spans(infos, ground.windows, ground.incidents, alerts, end - start)
         return Material(rows, spans, infos, loaded.recipe, loaded.tables)
 
     def usual(self, model: config.Model) -> Parameters:

@@ -85,14 +85,33 @@ def learn(y: Array, day: int, week: int, horizon: int, weights: Array, residuals
 
 
 @njit(cache=True, nogil=True)
+def _never_falls(width: Array) -> None:
+    means = np.empty(len(width))
+    lengths = np.empty(len(width), np.int64)
+    count = 0
+    for each in width:
+        means[count], lengths[count] = each, 1
+        while count > 0 and means[count - 1] > means[count]:
+            both = lengths[count - 1] + lengths[count]
+            means[count - 1] += (means[count] - means[count - 1]) * lengths[count] / both
+            lengths[count - 1] = both
+            count -= 1
+        count += 1
+    end = 0
+    for block in range(count):
+        width[end : end + lengths[block]] = means[block]
+        end += lengths[block]
+
+
+@njit(cache=True, nogil=True)
 def widths(residuals: Array, origins: int, levels: Array, out: Array) -> None:
     """Half widths of the bounds: float64 of shape (levels, horizon), from the errors at `origins` rolling origins.
 
-    A step borrows the errors of its neighbours, and a width never falls with the step.
+    A step borrows the errors of its neighbours, and a width never falls with the step: those that would are put together to their
+    mean (pool adjacent violators, Ayer et al. 1955), since the widest so far would be too wide for all that follow.
     """
     horizon = residuals.shape[1]
     for level in range(len(levels)):
-        widest = 0.0
         for step in range(horizon):
             low, high = max(0, step - NEAR), min(horizon, step + NEAR + 1)
             near = np.abs(residuals[:origins, low:high].copy().reshape(-1))
@@ -108,8 +127,9 @@ def widths(residuals: Array, origins: int, levels: Array, out: Array) -> None:
                 width = near[count - 1] * (1.0 + 0.3 * (place - (count - 1)))
             else:
                 width = near[floor] + (place - floor) * (near[floor + 1] - near[floor])
-            widest = max(widest, width * (1.0 + 2.0 / (origins + 1.0)) if origins < 4 else width * (1.0 + 0.5 / origins))
-            out[level, step] = widest
+            out[level, step] = width * (1.0 + 2.0 / (origins + 1.0)) if origins < 4 else width * (1.0 + 0.5 / origins)
+        if origins > 0:
+            _never_falls(out[level])
 
 
 @njit(cache=True, nogil=True)
