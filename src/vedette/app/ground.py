@@ -58,10 +58,13 @@ def load(
     selection: Selection,
     days: float,
     *,
+    since: int | None = None,
     until: int | None = None,
     tell: Callable[[str], None] = lambda _text: None,
 ) -> Points:
     """The points of the selected series in the last `days` before `until` (UTC microseconds; their latest one by default).
+
+    With `since` (UTC microseconds) in [since, until), however many days that are.
 
     Raises:
         Rejected: nothing is selected, or nothing is there.
@@ -77,7 +80,7 @@ def load(
         raise Rejected("the lake holds no points of the selected series yet")
     latest = int(pl.Series([last]).dt.timestamp("us")[0]) + 1
     end = min(until, latest) if until is not None else latest
-    start = int(end - days * DAY)
+    start = int(end - days * DAY) if since is None else since
     at = pl.col("at").dt.timestamp("us")
     days_between = pl.col("day").is_between(day_of(start), day_of(end))
     metrics = rows.filter(days_between & (at >= start) & (at < end)).select(*METRICS, "source").sort("at").collect()
