@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -29,6 +30,7 @@ from vedette.core.errors import NotFound, Rejected
 from vedette.core.failpoints import failpoint
 from vedette.core.ports import Clock, Engine
 from vedette.core.types import Artefact, Card, Decision, Finding
+from vedette.deploy import Deployments
 from vedette.train import Answers, Cuts, Dataset, Found, Inline, Manifest, Processes, by_time, capped, search
 from vedette.validate.gates import gates_for, judge
 
@@ -137,6 +139,10 @@ class Training:
                 )
                 decision = Decision(self._clock(), name, 0, "HOLD", "unchanged", reason, {"asked": asked.reason}, asked.actor)
                 return Trained(decision, None, None, self._timer() - begun, "")
+            if not asked.dry:
+                # Before anything that may fail or be killed: whoever looks when it was tried last must see that it was.
+                self._note_interrupted(name, deployments)
+                deployments.note(Decision(self._clock(), name, 0, "HOLD", "training", asked.reason, {}, asked.actor))
             self._show("data", 0.0)
             material = family.material(ground, self._tell)
             dataset = self._freeze(name, model, material)
@@ -146,7 +152,6 @@ class Training:
             if asked.dry:
                 decision = Decision(self._clock(), name, 0, "HOLD", "dry_run", estimate, {}, asked.actor)
                 return Trained(decision, None, dataset.manifest, self._timer() - begun, estimate)
-            deployments.note(Decision(self._clock(), name, 0, "HOLD", "training", asked.reason, {}, asked.actor))
             cuts = _cuts(dataset, model)
             standing = deployments.standing(name)
             rival = self._rival(name, standing.champion)
@@ -174,8 +179,8 @@ class Training:
             else:
                 deployments.note(decision)
             self._keep_hint(name, hint)
-            answers = self._answers(name, dataset, model)
-            answers.forget()
+            for answers in (self._home / "training" / name).glob("*.answers"):
+                answers.unlink()
             self.shelves.registry.prune(name, self.shelves.pointed(name))
         if mirror:
             self.shelves.mirror(self._tell)
@@ -217,6 +222,17 @@ class Training:
         rival = self._rival(name, card.parent or 0)
         arrays = family_of(card.family).fit(dataset, card.parameters, model, rival)
         return card.digest, digest.of_arrays(arrays)
+
+    def _note_interrupted(self, name: str, deployments: Deployments) -> None:
+        """A training that began and came to nothing was killed, or failed: only one runs at a time, and that is this one."""
+        for each in deployments.decisions(name):
+            if "asked" in each.evidence or each.stage == "interrupted":
+                return
+            if each.stage == "training":
+                began = datetime.fromtimestamp(each.at / 1e6, UTC).isoformat(timespec="seconds")
+                reason = f"the training that began at {began} ({each.reason}) was killed or failed, and came to nothing"
+                deployments.note(Decision(self._clock(), name, 0, "HOLD", "interrupted", reason, {"began": each.at}, each.actor))
+                return
 
     def _model(self, name: str) -> config.Model:
         if name not in self._declared.models:
