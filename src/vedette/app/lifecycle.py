@@ -73,6 +73,7 @@ class Lifecycle:
         self._performance: dict[tuple[str, int], PerformanceMonitor] = {}
         self._looked: dict[str, int] = {}
         self._held: dict[str, str] = {}
+        self._first = self._measured = 0
         self._cached: dict[tuple[str, int], Artefact] = {}
 
     def tick(self, at: int) -> None:
@@ -155,8 +156,9 @@ class Lifecycle:
     # Trainings.
 
     def _wish(self, name: str, model: config.Model, at: int) -> None:
-        known = self._known(name, at)
-        wished = wish(known, model.retrain)
+        if not model.retrain.automatic:
+            return
+        wished = wish(self._known(name, at), model.retrain)
         if wished is None:
             self._held.pop(name, None)
             return
@@ -204,13 +206,19 @@ class Lifecycle:
         return tuple(each for each in self._deployments.signals(name, since) if each.at > since)
 
     def _days(self, at: int) -> float:
-        """Days of metrics that the lake holds, by the least time in the statistics of its files."""
-        path = str(self._lake.root / "metrics")
-        try:
-            actions = pl.DataFrame(DeltaTable(path).get_add_actions(flatten=True))
-        except OSError as error:
-            raise Transient(f"the lake cannot be read now: {error}") from error
-        if actions.is_empty() or "min.at" not in actions.columns:
-            return 0.0
-        first = actions["min.at"].dt.timestamp("us").min()
-        return (at - int(first)) / DAY if first is not None else 0.0  # type: ignore[arg-type]
+        """Days of metrics that the lake holds; its first day is looked up once an hour."""
+        if at - self._measured >= LATE or not self._first:
+            self._measured = at
+            try:
+                parts = DeltaTable(str(self._lake.root / "metrics")).partitions()
+            except OSError as error:
+                raise Transient(f"the lake cannot be read now: {error}") from error
+            days = sorted(str(each["day"]) for each in parts)
+            self._first = self._begin(days[0]) if days else 0
+        return (at - self._first) / DAY if self._first else 0.0
+
+    def _begin(self, day: str) -> int:
+        """The first time in the metrics of a day, UTC microseconds."""
+        rows = self._lake.scan("metrics").filter(pl.col("day") == pl.lit(day).str.to_date())
+        first = rows.select(pl.col("at").min().dt.timestamp("us")).collect().item()
+        return int(first or 0)

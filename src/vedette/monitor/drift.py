@@ -243,7 +243,7 @@ class DriftMonitor:
             yield self._share(told, at), told.share
         elif largest >= self.settings.huge:
             yield self._huge(told, at), largest
-        elif told.joint_p < self.settings.joint_p and told.joint_ratio >= self.settings.joint_ratio:
+        elif self._moved_together(told):
             yield self._together(told, at), told.joint_ratio
         if told.beyond.any():
             yield self._capped(told, at), float(told.growth[told.beyond].max())
@@ -262,6 +262,12 @@ class DriftMonitor:
         reason = f"{int(told.drifted.sum())} of {told.known} series drifted, one very far: {self._furthest(told)}"
         advice = "Look at this series first: a changed unit, a new owner of the name or a fault is likelier than a new habit."
         return Signal(at, "drift", f"{self.subject} series", "warning", reason, advice)
+
+    def _moved_together(self, told: Measured) -> bool:
+        """Unlikely and larger than usual, or so much larger that a week of training is enough to tell."""
+        settings = self.settings
+        unlikely = told.joint_p < settings.joint_p and told.joint_ratio >= settings.joint_ratio
+        return unlikely or (told.joint_ratio >= settings.joint_sure and told.joint_p < settings.joint_doubt)
 
     def _together(self, told: Measured, at: int) -> Signal:
         reason = (

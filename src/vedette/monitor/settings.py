@@ -19,6 +19,7 @@ class MonitorSettings(Settings):
         effect: golden spreads by which a mean must have moved to count; `huge`: one series so far off is told alone.
         share: series that must have drifted together.
         joint_p: how unlikely the sum of all small moves must be; `joint_ratio`: and how much larger than usual.
+        joint_sure: times the usual that need only be as unlikely as `joint_doubt`: few days of training prove little.
         cap: times its golden level beyond which a series must never be learnt; only a person raises it.
         warn: times its golden level at which that is told, before the cap is reached.
         cap_p: false discovery rate at which a level counts as having left the golden one.
@@ -48,6 +49,8 @@ class MonitorSettings(Settings):
     share: Share = 0.2
     joint_p: Share = 1e-6
     joint_ratio: Annotated[float, Field(gt=1)] = 3.0
+    joint_sure: Annotated[float, Field(gt=1)] = 15.0
+    joint_doubt: Share = 0.05
     cap: Annotated[float, Field(gt=1)] = 1.5
     warn: Annotated[float, Field(gt=1)] = 1.3
     cap_p: Share = 1e-3

@@ -16,10 +16,10 @@ from vedette.app.timelapse import Timelapse
 from vedette.app.training import Trained
 from vedette.core.document import read
 from vedette.core.types import Artefact, Decision, Delivery, Signal
-from vedette.testing.simulation import DAY, HOUR, MINUTE, START, Happening, Simulation
+from vedette.testing.simulation import DAY, HOUR, INCIDENTS, START, Happening, Simulation
 
 #: How much of the company's time is one beat, and how often its models are looked after.
-BEAT: Final = 30 * MINUTE
+BEAT: Final = HOUR
 LOOK: Final = 3 * HOUR
 STEP_SECONDS: Final = 300
 
@@ -36,10 +36,11 @@ class Told:
 SETTINGS: Final = """
 flow: {flush_seconds: 10800, checkpoint_seconds: 86400}
 lake: {sync: false}
+act: {late_seconds: 10800}
 models:
   services:
     family: anomalies
-    match: {name: "(http|queue|db|cpu|memory)_.*"}
+    match: {name: "(http|queue_message|db|cpu|memory)_.*"}
     window_days: 28
     search: {trials: 4, processes: 1}
     retrain: {first_days: 7, every_days: 28, cooldown_hours: 20, verdicts: 50, failures: 20}
@@ -56,14 +57,6 @@ models:
     window_days: 14
     retrain: {first_days: 10, every_days: 28}
     rollout: {shadow_hours: 24, probation_hours: 0, least_points: 200}
-  topics:
-    family: classes
-    events: ticket
-    label: topic
-    window_days: 60
-    search: {trials: 0}
-    retrain: {first_days: 18, every_days: 28}
-    gates: [{metric: calibration_error, max_absolute: 0.25}]
 """
 NERVOUS: Final = {"sigmas": 1.6}
 
@@ -172,19 +165,19 @@ class Story:
 
     def _operate(self, running: Timelapse) -> None:
         """The operators answer what they are sure of, by what they know of their company."""
-        truth = self.company.truth()
+        noticed = [each for each in self.company.script if each.marked]
         for incident in self._raised.values():
             if incident.verdict or incident.status != "closed" or incident.labels.get("monitor"):
                 continue
             service = incident.labels.get("service", "")
-            near = truth.filter(
-                (truth["service"] == service)
-                & (truth["start"].dt.timestamp("us") - 2 * HOUR <= incident.started_at)
-                & (truth["end"].dt.timestamp("us") + 2 * HOUR >= incident.started_at)
-            )
-            if near.is_empty():
+            slack = 2 * HOUR
+            near = [
+                each for each in noticed
+                if each.service == service and each.start - slack <= incident.started_at <= each.end + slack
+            ]  # fmt: skip
+            if not near:
                 continue
-            kind, real = near.row(0, named=True)["kind"], bool(near["is_incident"].any())
+            kind, real = near[0].kind, any(each.kind in INCIDENTS for each in near)
             actor = "ann" if incident.started_at // DAY % 2 else "bob"
             running.answer(incident, "real" if real else "false", actor, kind)
             self._raised[incident.id] = running.store.get(incident.id)

@@ -118,7 +118,7 @@ class Anomalies:
         scorer = partial(_fresh, parameters)
         some = _few(exam.plain)
         findings = [
-            outages.must_catch(own.past),
+            outages.must_catch(own.past, other.past if other else None),
             checks.scores_finite(own.verdicts),
             checks.scores_vary(own.verdicts),
             checks.arity(exam.plain, own.verdicts),

@@ -93,8 +93,8 @@ class Outlook:
             answer(each.values, day, week, 0.5 * (self._weights[place] + fresh), yhat[rows])
             series[rows] = each.series
             at[rows] = each.end + each.step * np.arange(1, self.horizon + 1)
-            known = np.where(np.isnan(wide), self._widths[place], wide)
-            reach[:, rows] = np.where(np.isnan(self._widths[place]), known, 0.5 * (self._widths[place] + known))
+            now = np.where(np.isnan(wide), self._widths[place], wide)
+            reach[:, rows] = np.where(np.isnan(self._widths[place]), now, 0.5 * (self._widths[place] + now))
         bounds: dict[str, Array] = {}
         for level, width in zip(self.levels, reach, strict=True):
             name = f"{100 * level:g}"
