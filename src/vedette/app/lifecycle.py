@@ -26,8 +26,8 @@ from vedette.retrain import Known, wish
 
 DAY: Final = 86_400_000_000
 WEEK: Final = 7 * DAY
-#: How often late figures are looked at, microseconds.
-LATE: Final = 3_600_000_000
+#: How often late figures are looked at, microseconds: they need days to change.
+LATE: Final = 6 * 3_600_000_000
 #: Versions of forecasters that are kept in memory.
 CACHED: Final = 8
 #: Answers that a promise on operators' verdicts is held against: what a model must reach where its card cannot say.
@@ -206,8 +206,8 @@ class Lifecycle:
         return tuple(each for each in self._deployments.signals(name, since) if each.at > since)
 
     def _days(self, at: int) -> float:
-        """Days of metrics that the lake holds; its first day is looked up once an hour."""
-        if at - self._measured >= LATE or not self._first:
+        """Days of metrics that the lake holds; its first time is looked up once a day."""
+        if at - self._measured >= DAY or not self._first:
             self._measured = at
             try:
                 parts = DeltaTable(str(self._lake.root / "metrics")).partitions()

@@ -7,7 +7,7 @@ are calls, not processes, so that what happens depends on the beats alone.
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 import polars as pl
 
@@ -28,6 +28,8 @@ from vedette.models import standard
 from vedette.prepare import StandardRecipe
 from vedette.serve.checkpoints import Checkpoints
 from vedette.serve.scorer import Scorer
+
+DAY: Final = 86_400_000_000
 
 
 class _Handed:
@@ -71,7 +73,7 @@ class Timelapse:
         self.at = 0
         self._tell = tell
         self._trained = trained
-        self._beats = 0
+        self._beats = self._tidied = 0
         self._undo = ExitStack()
 
     def __enter__(self) -> Self:
@@ -131,6 +133,9 @@ class Timelapse:
     def tick(self) -> None:
         """Look after the models, as is done live every few seconds."""
         self._flow.flush()
+        if self.at - self._tidied >= DAY:
+            self._tidied = self.at
+            self.lake.maintain(self.at)
         self._lifecycle.tick(self.at)
 
     def train(self, name: str, reason: str) -> None:

@@ -20,7 +20,7 @@ from vedette.testing.simulation import DAY, HOUR, INCIDENTS, START, Happening, S
 
 #: How much of the company's time is one beat, and how often its models are looked after.
 BEAT: Final = HOUR
-LOOK: Final = 3 * HOUR
+LOOK: Final = 6 * HOUR
 STEP_SECONDS: Final = 300
 
 
@@ -34,7 +34,7 @@ class Told:
 
 
 SETTINGS: Final = """
-flow: {flush_seconds: 10800, checkpoint_seconds: 86400}
+flow: {flush_seconds: 21600, checkpoint_seconds: 86400}
 lake: {sync: false}
 act: {late_seconds: 10800}
 models:
@@ -51,12 +51,12 @@ models:
   disks:
     family: forecasts
     match: {name: disk_used_ratio}
-    step_seconds: 10800
-    horizon: 32
+    step_seconds: 21600
+    horizon: 16
     limit: 0.9
     window_days: 14
     retrain: {first_days: 10, every_days: 28}
-    rollout: {shadow_hours: 24, probation_hours: 0, least_points: 200}
+    rollout: {shadow_hours: 24, probation_hours: 0, least_points: 100}
 """
 NERVOUS: Final = {"sigmas": 1.6}
 
