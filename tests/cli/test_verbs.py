@@ -6,7 +6,6 @@ import polars as pl
 import pytest
 
 from vedette.act import Incident, IncidentStore
-from vedette.cli import main
 from vedette.core.frames import AT, DEAD_LETTERS, from_rows
 from vedette.lake import Lake
 
@@ -20,20 +19,6 @@ WHY = {
     "changes": [{"at": 0, "title": "shop 2.14.0 deployed"}],
     "logs": [{"at": 0, "body": "payment timed out"}],
 }
-
-
-@pytest.fixture
-def run(capsys, monkeypatch, tmp_path):
-    """Runs a verb in an empty folder; exit code, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def verb(*arguments):
-        with pytest.raises(SystemExit) as ended:
-            main([str(each) for each in arguments])
-        out = capsys.readouterr()
-        return ended.value.code or 0, out.out, out.err
-
-    return verb
 
 
 @pytest.fixture
@@ -194,7 +179,7 @@ def test_times_that_are_none_are_told_and_so_is_an_ending_before_the_work(run, t
 
 def test_verbs_of_later_days_are_no_stubs(run):
     help_text = run("--help")[1]
-    for verb in ("run", "demo", "train", "validate", "replay", "models", "promote", "rollback"):
+    for verb in ("run",):
         assert run(verb)[0] == 2
         assert f"  {verb} " not in help_text
 

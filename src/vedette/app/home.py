@@ -4,7 +4,7 @@ import fcntl
 import getpass
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -61,9 +61,9 @@ def store(home: Path) -> IncidentStore:
     """The incidents, answers and windows of `home`; a context manager.
 
     Raises:
-        NotFound: nothing ever ran there.
+        NotFound: nothing ever ran there, and no history was brought there.
     """
-    if not (home / "vedette.db").exists():
+    if not (home / "vedette.db").exists() and not (home / "lake").exists():
         raise NotFound(f"{home}: nothing has run here yet; name the folder with --home, or start it with: vedette up")
     return IncidentStore(f"sqlite:///{home / 'vedette.db'}")
 
@@ -104,8 +104,29 @@ def scan(home: Path, table: str) -> pl.LazyFrame:
 
 
 def verify(home: Path) -> list[Finding]:
-    """What every check of the lake found; nothing is mended."""
-    return checks(_lake(home))
+    """What every check of the lake and of the registry found; nothing is mended, and nothing made."""
+    found = checks(_lake(home))
+    if not (home / "models").exists():
+        return found
+    from vedette.registry import Keys, Registry
+
+    registry = Registry(home, Keys(home / "keys"))
+    return [*found, *registry.verify(), *_pointed(home, registry.versions)]
+
+
+def _pointed(home: Path, versions: Callable[[str], Collection[int]]) -> Iterator[Finding]:
+    """Of every version that stands somewhere, whether it is there: a ledger put back together with its versions is found so."""
+    if not (home / "vedette.db").exists():
+        return
+    from vedette.deploy import Deployments
+
+    with Deployments(f"sqlite:///{home / 'vedette.db'}") as deployments:
+        standings = deployments.standings()
+    for name, standing in standings.items():
+        wanted = {standing.champion, standing.candidate} - {0}
+        gone = ", ".join(map(str, sorted(wanted - set(versions(name))))) if wanted else ""
+        why = "what speaks, or is on its way, must be there"
+        yield Finding(f"registry {name}: standing", not gone, f"gone: {gone}" if gone else "there", "there", why)
 
 
 def _lake(home: Path) -> Path:

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vedette import config
-from vedette.core.errors import VedetteError
 from vedette.deploy import Deployments
 from vedette.registry import Keys, Registry
 from vedette.train import Shelf
@@ -38,10 +37,10 @@ class Shelves:
 
     def mirror(self, tell: Callable[[str], None]) -> None:
         """Make MLflow agree; where it cannot be reached now, the next time will do."""
-        from vedette.registry.mirror import Mirror
-
         try:
+            from vedette.registry.mirror import Mirror
+
             with self.deployments() as deployments:
                 Mirror(self._home, self.registry, deployments.aliases, self._declared.registry).reconcile()
-        except VedetteError as error:
+        except Exception as error:  # noqa: BLE001 -- what is decided is decided, whatever ails a guest
             tell(f"MLflow was not told: {error}")

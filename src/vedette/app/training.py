@@ -128,11 +128,10 @@ class Training:
             Rejected: there is too little data, or another training of it runs.
         """
         model = self._model(name)
-        family = family_of(model.family)
         with self._alone(name), self.shelves.deployments() as deployments:
             begun = self._timer()
             ground = self._ground(model, asked.until)
-            hint = self._hint(name, ground)
+            hint = self._hint(ground)
             if not asked.again and not asked.dry and hint == self._last_hint(name):
                 reason = (
                     f"nothing changed since {name}@{self.shelves.registry.highest(name)} was trained; --again trains all the same"
@@ -144,6 +143,8 @@ class Training:
                 self._note_interrupted(name, deployments)
                 deployments.note(Decision(self._clock(), name, 0, "HOLD", "training", asked.reason, {}, asked.actor))
             self._show("data", 0.0)
+            # Not before: what a family needs takes longer to import than it takes to see that nothing changed.
+            family = family_of(model.family)
             material = family.material(ground, self._tell)
             dataset = self._freeze(name, model, material)
             AFTER_DATASET()
@@ -342,15 +343,13 @@ class Training:
             f"{manifest.thinned:,} left out by the cap; about {seconds:,.0f} s and {size:,.0f} MiB"
         )
 
-    def _hint(self, name: str, ground: Ground) -> str:
+    def _hint(self, ground: Ground) -> str:
         """A digest of everything that a training looks at, without reading rows."""
         tables = {table: _version(ground.lake, table) for table in ("metrics", "series", "events")}
         said = [(each.id, each.verdict, each.updated_at) for each in ground.incidents]
         windows = [(each.kind, each.start, each.end, sorted(each.labels.items())) for each in ground.windows]
-        with self.shelves.deployments() as deployments:
-            champion = deployments.standing(name).champion
         # A version becoming champion does change what the next one is held against, but not what it learns.
-        settings = [ground.model.model_dump(mode="json"), ground.declared.prepare.model_dump(mode="json"), champion > 0]
+        settings = [ground.model.model_dump(mode="json"), ground.declared.prepare.model_dump(mode="json")]
         return digest.of_values([tables, said, windows, settings, ground.until, __version__])
 
     def _last_hint(self, name: str) -> str:

@@ -1,14 +1,19 @@
 """What a verb says: documents on stdout, everything else on stderr, control characters made visible."""
 
 import json
-from collections.abc import Iterator
+import math
+import sys
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
+
+#: Where there is no terminal, lines are as long as they are; this is more than anybody has.
+WIDE: Final = 240
 
 
 def say(text: str) -> None:
@@ -31,9 +36,14 @@ def table(*columns: str, numbers: int = 0) -> Table:
     return made
 
 
+def paper() -> Console:
+    """Stdout for people: what an outsider wrote is text in it, and no markup."""
+    return Console(markup=False, highlight=False, emoji=False, width=None if sys.stdout.isatty() else WIDE)
+
+
 def document(value: Any) -> None:  # noqa: ANN401 -- any JSON value
-    """One JSON document on stdout."""
-    typer.echo(json.dumps(value, ensure_ascii=False, allow_nan=False, default=str, indent=2))
+    """One JSON document on stdout; what is not a finite number is null."""
+    typer.echo(json.dumps(_finite(value), ensure_ascii=False, allow_nan=False, default=str, indent=2))
 
 
 def visible(text: str) -> str:
@@ -43,3 +53,15 @@ def visible(text: str) -> str:
     'a\\x1b[2Jb\\u202ec'
     """
     return "".join(each if each.isprintable() or each in "\n\t" else each.encode("unicode_escape").decode() for each in text)
+
+
+def _finite(value: Any) -> Any:  # noqa: ANN401 -- any JSON value
+    match value:
+        case float():
+            return value if math.isfinite(value) else None
+        case Mapping():
+            return {key: _finite(each) for key, each in value.items()}
+        case list() | tuple():
+            return [_finite(each) for each in value]
+        case _:
+            return value

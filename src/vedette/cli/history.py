@@ -4,7 +4,6 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -13,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from vedette import config
 from vedette.app import history
 from vedette.cli.console import document, say
+from vedette.cli.times import instant
 from vedette.core.errors import BadRecord, ConfigError, Rejected
 
 #: Seconds between two lines about progress where there is no terminal.
@@ -50,7 +50,7 @@ def pull(url: str, match: list[str], start: str, end: str, *, home: Path, path: 
     """Ranges of a Prometheus server."""
     if not match or not start:
         raise BadRecord("--prometheus needs --match SELECTOR and --start TIME (and --end TIME, now by default)")
-    span = (_instant(start), _instant(end) if end else _now())
+    span = (instant(start), instant(end) if end else _now())
     answer = _follow(url, None, lambda _: history.ranges(home, config.load(path), url, match, span, _now))
     if json:
         document(answer)
@@ -88,14 +88,6 @@ def _follow(name: str, size: int | None, start: Callable[[Tell], Iterable[histor
 def _is_word(path: Path) -> bool:
     key, sign, _ = str(path).partition("=")
     return bool(sign) and key.isidentifier() and not path.exists()
-
-
-def _instant(text: str) -> int:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise BadRecord(f"expected a time such as 2026-11-20T10:00Z, got '{text}'") from error
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1e6)
 
 
 def _now() -> int:

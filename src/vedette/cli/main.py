@@ -174,10 +174,154 @@ def deadletters(
 
 @cli.command(epilog="Example: vedette verify")
 def verify(home: Home = HOME, json: Json = False) -> None:
-    """Check that the lake is readable and whole."""
+    """Check the lake, and the digests and signatures of models."""
     from vedette.cli.reading import verify as run
 
     run(home, json=json)
+
+
+@cli.command(epilog="Example: vedette train metrics --because 'new hosts'")
+def train(
+    name: Annotated[str, typer.Argument(help="The model, as declared under models.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would take.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Train even where nothing changed.")] = False,
+    because: Annotated[str, typer.Option(help="Why; it is kept with the decision.")] = "by hand",
+    actor: Annotated[str, typer.Option(help="Who asks; whoever runs this by default.")] = "",
+    home: Home = HOME,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Train, judge and register a version; exit 1 where a gate refuses."""
+    from vedette.app.training import Asked
+    from vedette.cli.shelf import who
+    from vedette.cli.training import train as run
+
+    asked = Asked(because, actor or who(), again=again, dry=dry_run)
+    run(home, name, asked, path=_config_path(config), json=json)
+
+
+@cli.command(epilog="Example: vedette validate metrics@3 --out report")
+def validate(
+    label: Annotated[str, typer.Argument(metavar="NAME[@V]", help="Champion, else the newest, where no version is said.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the report; reports/NAME-V in the home.")] = None,
+    home: Home = HOME,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Judge a version again, on the data there is now."""
+    from vedette.cli.training import validate as run
+
+    run(home, label, out, path=_config_path(config), json=json)
+
+
+@cli.command(epilog="Example: vedette replay metrics@3 --start 2026-11-01 --end 2026-11-15")
+def replay(
+    label: Annotated[str, typer.Argument(metavar="[NAME[@V]]", help="Who scores; the detector as shipped by default.")] = "",
+    start: Annotated[str, typer.Option(help="From when, ISO 8601; the first point by default.")] = "",
+    end: Annotated[str, typer.Option(help="Until when, ISO 8601; the last point by default.")] = "",
+    home: Home = HOME,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Say which incidents history would have raised, or missed."""
+    from vedette.cli.replaying import replay as run
+
+    run(home, label, (start, end), path=_config_path(config), json=json)
+
+
+@cli.command(epilog="Example: vedette models metrics")
+def models(
+    name: Annotated[str, typer.Argument(help="All of one: versions, lineage, decisions.")] = "",
+    home: Home = HOME,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """List the models, or the versions of one."""
+    from vedette.cli.versions import models as run
+
+    run(home, name, path=_config_path(config), json=json)
+
+
+@cli.command(epilog="Example: vedette compare metrics@2 metrics@3")
+def compare(
+    first: Annotated[str, typer.Argument(metavar="NAME@V", help="One version.")],
+    second: Annotated[str, typer.Argument(metavar="NAME@V", help="Another one of the same family.")],
+    home: Home = HOME,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Put two versions side by side, point by point."""
+    from vedette.cli.versions import compare as run
+
+    run(home, first, second, path=_config_path(config), json=json)
+
+
+@cli.command(epilog="Example: vedette promote metrics@3 --reason 'looked at its report'")
+def promote(
+    label: Annotated[str, typer.Argument(metavar="NAME@V", help="A number, challenger or latest.")],
+    reason: Annotated[str, typer.Option(help="Why; it is kept with the decision.")] = "",
+    anyway: Annotated[bool, typer.Option("--anyway", help="Also where a gate rejected it.")] = False,
+    home: Home = HOME,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Make a version the champion."""
+    from vedette.cli.versions import promote as run
+
+    run(home, label, reason, anyway=anyway, path=_config_path(config), json=json)
+
+
+@cli.command(epilog="Example: vedette rollback metrics --reason 'too many false alarms'")
+def rollback(
+    name: Annotated[str, typer.Argument(help="The model.")],
+    reason: Annotated[str, typer.Option(help="Why; it is kept with the decision.")] = "",
+    home: Home = HOME,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Send back what is on its way, else go back to the champion before."""
+    from vedette.cli.versions import rollback as run
+
+    run(home, name, reason, path=_config_path(config), json=json)
+
+
+@cli.command(epilog="Example: vedette reproduce metrics@3")
+def reproduce(
+    label: Annotated[str, typer.Argument(metavar="NAME@V", help="The version.")],
+    home: Home = HOME,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Fit a version again and compare digests; exit 1 if they differ."""
+    from vedette.cli.training import reproduce as run
+
+    run(home, label, path=_config_path(config), json=json)
+
+
+@cli.command(epilog="Example: vedette keys rotate")
+def keys(
+    action: Annotated[Literal["list", "rotate", "trust", "distrust"], typer.Argument(help="What to do.")] = "list",
+    arguments: Annotated[list[str] | None, typer.Argument(help="trust: FILE; distrust: ID.")] = None,
+    home: Home = HOME,
+    json: Json = False,
+) -> None:
+    """Keep the key that signs versions, and those that are trusted."""
+    from vedette.cli.versions import keys as run
+
+    run(home, action, arguments or [], json=json)
+
+
+@cli.command(epilog="Example: vedette datasets metrics")
+def datasets(
+    name: Annotated[str, typer.Argument(help="Of this model alone.")] = "",
+    home: Home = HOME,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """List what models learnt from, and what was left out."""
+    from vedette.cli.versions import datasets as run
+
+    run(home, name, path=_config_path(config), json=json)
 
 
 @cli.command(epilog="Example: vedette canary --rate 200 --seconds 30")

@@ -1,16 +1,16 @@
 """Verbs that read a home, and the operator's word. They work beside a running process and without one."""
 
 import time
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import typer
-from rich.console import Console
 
 from vedette.app import home as at_home
-from vedette.cli.console import document, say, table, visible
+from vedette.cli.console import document, paper, say, table, visible
+from vedette.cli.times import instant, when
 from vedette.core.errors import Rejected
 from vedette.core.telemetry import BOOKS
 
@@ -25,7 +25,7 @@ def status(home: Path, *, json: bool) -> None:
     if json:
         document(found)
         return
-    console = Console()
+    console = paper()
     running = "It runs" if found["running"] else "It does not run; this is what it said last"
     for line in (
         f"{running}, at {found['at']}. Its address is {visible(found['address'])}.",
@@ -41,6 +41,11 @@ def status(home: Path, *, json: bool) -> None:
     for each in found["models"]:
         models.add_row(each["model"], each["why"], f"{each['known']:,}", f"{each['learning']:,}")
     console.print(models)
+    if found.get("lifecycle"):
+        standings = table("declared model", "champion", "on its way", "since")
+        for each in found["lifecycle"]:
+            standings.add_row(each["model"], *_stands(each))
+        console.print(standings)
 
 
 def incidents(home: Path, incident: str, *, every: bool, json: bool) -> None:
@@ -61,8 +66,8 @@ def incidents(home: Path, incident: str, *, every: bool, json: bool) -> None:
     listed = table("id", "since", "severity", "what")
     for each in found:
         over = "" if each.status == "open" else f" ({each.status})"
-        listed.add_row(each.id, _when(each.started_at), each.severity, visible(each.title) + over)
-    Console().print(listed if found else "Nothing was raised so far." if every else "Nothing is open; --all shows what is over.")
+        listed.add_row(each.id, when(each.started_at), each.severity, visible(each.title) + over)
+    paper().print(listed if found else "Nothing was raised so far." if every else "Nothing is open; --all shows what is over.")
 
 
 def verdict(home: Path, incident: str, answer: str, note: str, *, json: bool) -> None:
@@ -79,7 +84,7 @@ def outage(home: Path, action: str, arguments: list[str], note: str, match: list
     with at_home.store(home) as store:
         match action, arguments:
             case "add", [start, end]:
-                window = at_home.outage(_instant(start), _instant(end), _labels(match), note, planned=planned)
+                window = at_home.outage(instant(start), instant(end), _labels(match), note, planned=planned)
                 answer: Any = vars_of(store.add_window(window))
             case "list", []:
                 answer = [vars_of(each) for each in store.windows()]
@@ -105,13 +110,13 @@ def deadletters(home: Path, *, path: Path | None, replay: bool, json: bool) -> N
     for row in shown.tail(50).iter_rows(named=True):
         payload = visible(row["payload"])[:80]
         listed.add_row(f"{row['at']:%F %T}", row["source"], str(row["offset"]), visible(row["reason"]), payload)
-    Console().print(listed if shown.height else "Nothing was set aside.")
+    paper().print(listed if shown.height else "Nothing was set aside.")
     if shown.height > 50:
         say(f"The last 50 of {shown.height:,}; all of them with --json.")
 
 
 def verify(home: Path, *, json: bool) -> None:
-    """Whether the lake is readable and whole.
+    """Whether the lake is readable and whole, and every version of a model what was signed.
 
     Raises:
         Rejected: with every check that failed.
@@ -129,6 +134,14 @@ def verify(home: Path, *, json: bool) -> None:
 def vars_of(value: Any) -> dict[str, Any]:  # noqa: ANN401 -- any dataclass with slots
     """A frozen value as a plain dictionary."""
     return {name: getattr(value, name) for name in value.__slots__}
+
+
+def _stands(standing: Mapping[str, Any]) -> tuple[str, str, str]:
+    champion = f"version {standing['champion']}" if standing["champion"] else "none yet: what is shipped speaks"
+    share = f" for {standing['share']:.0%} of the series" if standing["stage"] == "canary" else ""
+    other = standing["previous"] if standing["stage"] == "probation" else standing["candidate"]
+    coming = f"version {other} beside it" if standing["stage"] == "probation" else f"version {other}, {standing['stage']}{share}"
+    return champion, coming if other and standing["stage"] else "", when(standing["since"]) if standing["since"] else ""
 
 
 def _replay(home: Path, path: Path | None, rows: pl.DataFrame) -> None:
@@ -155,17 +168,17 @@ def _replay(home: Path, path: Path | None, rows: pl.DataFrame) -> None:
 def _explain(one: at_home.Incident) -> None:
     """What moved in which order, what changed before it, what the logs said, and what to do next."""
     why = one.explanation
-    until = f" until {_when(one.ended_at)}" if one.ended_at else ""
+    until = f" until {when(one.ended_at)}" if one.ended_at else ""
     _print(one.title, style="bold")
-    _print(f"{one.severity}, {one.status}, since {_when(one.started_at)}{until}")
+    _print(f"{one.severity}, {one.status}, since {when(one.started_at)}{until}")
     _print(", ".join(f"{key}={value}" for key, value in sorted(one.labels.items())))
     if "merged_into" in why:
         _print(f"It turned out to be part of {why['merged_into']}.")
-    _section("What moved, in order", [f"{_when(each['since'])}  {each['text']}" for each in why.get("members", ())])
+    _section("What moved, in order", [f"{when(each['since'])}  {each['text']}" for each in why.get("members", ())])
     if (more := why.get("member_count", 0) - len(why.get("members", ()))) > 0:
         _print(f"  and {more:,} more")
-    _section("Changed before it", [f"{_when(each['at'])}  {each['title']}" for each in why.get("changes", ())])
-    _section("Log lines", [f"{_when(each['at'])}  {each['body']}" for each in why.get("logs", ())])
+    _section("Changed before it", [f"{when(each['at'])}  {each['title']}" for each in why.get("changes", ())])
+    _section("Log lines", [f"{when(each['at'])}  {each['body']}" for each in why.get("logs", ())])
     if one.verdict:
         _section("Said of it", [one.verdict])
     else:
@@ -180,7 +193,7 @@ def _section(title: str, lines: list[str]) -> None:
 
 
 def _print(text: str, style: str = "") -> None:
-    Console().print(visible(text), style=style, markup=False, highlight=False, soft_wrap=True)
+    paper().print(visible(text), style=style, soft_wrap=True)
 
 
 def _labels(pairs: list[str]) -> dict[str, str]:
@@ -188,15 +201,3 @@ def _labels(pairs: list[str]) -> dict[str, str]:
     if wrong:
         raise typer.BadParameter(f"expected LABEL=VALUE for --match, got '{wrong[0]}'")
     return dict(each.split("=", 1) for each in pairs)
-
-
-def _instant(text: str) -> int:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"expected a time such as 2026-11-20T10:00Z, got '{text}'") from error
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1e6)
-
-
-def _when(micros: int) -> str:
-    return f"{datetime.fromtimestamp(micros / 1e6, UTC):%F %T} UTC"
