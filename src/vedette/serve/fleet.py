@@ -242,7 +242,8 @@ class Fleet:
 def _judged(said: pl.DataFrame) -> pl.Series:
     """Which scores are a judgement: those that are numbers, and null for none; where all are one odd number, none of them is.
 
-    >>> _judged(pl.DataFrame({"anomaly_score": [7.0] * SAME})).any(), _judged(pl.DataFrame({"anomaly_score": [7.0, None]})).to_list()
+    >>> stuck, fine = ([7.0] * SAME, [7.0, None])
+    >>> _judged(pl.DataFrame({"anomaly_score": stuck})).any(), _judged(pl.DataFrame({"anomaly_score": fine})).to_list()
     (False, [True, None])
     """
     scores = said["anomaly_score"]
