@@ -96,11 +96,12 @@ def first_version(tmp_path_factory):
 
 @pytest.fixture
 def going_on(first_version, tmp_path, drill):
-    """Begins drills that go on in a copy of that home."""
+    """Begins drills that go on in a copy of that home; without a name, once more in the first copy."""
 
     def begin(name="home", **told):
-        shutil.copytree(first_version, tmp_path / name)
-        return drill(name, day=LIVED, **told)
+        if name:
+            shutil.copytree(first_version, tmp_path / name)
+        return drill(name or "home", day=LIVED, **told)
 
     return begin
 

@@ -61,7 +61,9 @@ def healthy(going_on):
     running.live(0.25)
     since = running.at
     running.live(0.125, BEAT)
-    return heard(running, since)
+    said, raised = heard(running, since)
+    assert said.height == 36 * 42
+    return said, raised
 
 
 @pytest.mark.parametrize("stage", ["shadow", "canary", "probation"])
@@ -84,7 +86,7 @@ def test_a_version_that_falls_ill_is_heard_by_nobody_and_sent_back_by_itself(goi
         running.live(0.125, BEAT)
         said, raised = heard(running, since)
         wanted, usual = healthy
-        assert said.equals(wanted), (stage, kind)
+        assert said.drop("version").equals(wanted.drop("version")), (stage, kind)
         assert raised == usual
         standing, decision = running.standing(), running.loop.deployments.decisions("services")[0]
         assert (standing.champion, standing.candidate, standing.stage) == (1, 0, "")
