@@ -1,5 +1,6 @@
 """A small company in a pipeline of its own, for the tests of the lifecycle: days of it pass in a second."""
 
+import shutil
 from contextlib import ExitStack
 from typing import Final
 
@@ -25,6 +26,8 @@ models:
     rollout: {shadow_hours: 6, canary_shares: [0.5], canary_hours: 6, probation_hours: 24, least_points: 300}
     gates: [{metric: event_f1, min_absolute: 0}]
 """
+#: Days of the company in the home that tests go on in.
+LIVED: Final = 8.25
 
 
 class Drill(Timelapse):
@@ -35,26 +38,23 @@ class Drill(Timelapse):
         script: what happens to the company.
         declared: goes over `SETTINGS`.
         services: of the company.
-        logs: whether its services write any.
+        day: up to which the pipeline in `home` lived already.
     """
 
-    def __init__(self, home, script=(), declared="", services=DEFAULT, *, logs=False):
+    def __init__(self, home, script=(), declared="", services=DEFAULT, day=0.0):
         self.said, self.came_to = [], []
         super().__init__(read(declared or SETTINGS, config.Config), home, self.said.append, self.came_to.append)
         self.company = Simulation(step_seconds=300, services=services, script=script)
-        self.day, self.sent, self._logs = 0.0, 0, logs
+        self.day, self.at = day, START + int(day * DAY)
 
     def live(self, days, beat_hours=6.0, each=lambda: None):
         """That many days, in beats of so many hours; `each` is called after every one of them."""
         start, end, step = (int(part) for part in (self.day * DAY, (self.day + days) * DAY, beat_hours * HOUR))
         for begin in range(START + start, START + end, step):
             over = min(begin + step, START + end)
-            frames = dict(self.company.deliveries(begin, over).frames)
-            if not self._logs:
-                frames["logs"] = frames["logs"].clear()
-            if self.sent:
-                frames["series"] = frames["series"].clear()
-            self.sent += frames["metrics"].height
+            frames = {"metrics": self.company.metrics(begin, over), "events": self.company.events(begin, over)}
+            if begin == START:
+                frames["series"] = self.company.definitions()
             self.beat(over, Delivery("simulation", frames))
             each()
         self.day += days
@@ -82,6 +82,28 @@ def drill(tmp_path):
     """Begins drills; each ends with the test."""
     with ExitStack() as running:
         yield lambda name="home", **told: running.enter_context(Drill(tmp_path / name, **told))
+
+
+@pytest.fixture(scope="session")
+def first_version(tmp_path_factory):
+    """The home of a company that lived for eight days, and whose model has one version since."""
+    with Drill(tmp_path_factory.mktemp("first") / "home") as running:
+        running.live(8)
+        running.train("services", "the first")
+        running.live(LIVED - 8)
+    return running.home
+
+
+@pytest.fixture
+def going_on(first_version, tmp_path, drill):
+    """Begins drills that go on in a copy of that home; without a name, once more in the first copy."""
+
+    def begin(name="home", **told):
+        if name:
+            shutil.copytree(first_version, tmp_path / name)
+        return drill(name or "home", day=LIVED, **told)
+
+    return begin
 
 
 @pytest.fixture(scope="session")

@@ -16,10 +16,10 @@ from vedette.act import IncidentStore
 from vedette.act.alarm import of_signal
 from vedette.act.hearing import HearingSettings, tolerated
 from vedette.app.arrays import part
-from vedette.app.events import recipe_of
+from vedette.app.events import recipe_of, require_columns
 from vedette.app.routing import Router
-from vedette.core.errors import NotFound, Rejected, Tampered, Transient, VedetteError
-from vedette.core.types import Artefact, Decision, Signal, State
+from vedette.core.errors import BadRecord, NotFound, Rejected, Tampered, Transient, VedetteError
+from vedette.core.types import Artefact, Card, Decision, Signal, State
 from vedette.deploy import Deployments, Evidence, Side, Standing, next_step
 from vedette.serve.fleet import Fleet, Plan, Seat
 from vedette.serve.side import FIELDS, Tally
@@ -28,6 +28,8 @@ from vedette.serve.tolerance import Tolerance
 DAY: Final = 86_400_000_000
 #: How long between two looks at what operators said, microseconds of the stream.
 LISTEN: Final = 10_000_000
+#: Why a version may not be loaded, for ever.
+UNSERVABLE: Final = (Tampered, NotFound, BadRecord, Rejected)
 
 log = structlog.get_logger()
 
@@ -131,9 +133,7 @@ class Rollouts:
         due = {name: each for name, each in due.items() if name not in self._router.desks}
         if all(self._seated.get(name) == each.revision for name, each in due.items()):
             return False
-        # What is walked again after a crash is older than what was decided since: such a lane stays as it is until then.
-        later = self._models.keys() & standings.keys() - due.keys()
-        plans = [lane.plan for name, lane in self._fleet.lanes.items() if name in later]
+        plans = []
         for name, standing in due.items():
             plan = self._plan(standing, at)
             if plan is not None:
@@ -151,7 +151,7 @@ class Rollouts:
     def _seat_desk(self, name: str, standing: Standing, at: int) -> bool:
         if standing.since > at or self._seated.get(name) == standing.revision:
             return False
-        seats = self._both(standing, recipe_of(self._models[name]), at)
+        seats = self._loaded(standing, recipe_of(self._models[name]), at)
         if seats is None:
             return False
         self._seated[name] = standing.revision
@@ -162,51 +162,36 @@ class Rollouts:
 
     def _plan(self, standing: Standing, at: int) -> Plan | None:
         """Who is to sit in the lane; None where a version could not be loaded: then it was sent back."""
-        found = self._both(standing, self._recipe, at)
-        if found is None:
+        seats = self._loaded(standing, self._recipe, at)
+        if seats is None:
             return None
-        champion, other = (Seat(each.card.version, dict(each.card.parameters)) if each else None for each in found)
+        champion, other = (Seat(each.card.version, dict(each.card.parameters)) if each else None for each in seats)
         share = standing.share if standing.stage == "canary" else 0.0
         return Plan(standing.model, champion or Seat(0, {}), other, share, standing.stage)
 
-    def _both(self, standing: Standing, recipe: str, at: int) -> list[Artefact | None] | None:
-        """The champion and who is beside it; None where one could not be loaded: then it was sent back."""
-        beside = standing.previous if standing.stage == "probation" else standing.candidate
+    def _loaded(self, standing: Standing, recipe: str, at: int) -> tuple[Artefact | None, Artefact | None] | None:
+        """The champion and what is compared with it; None where one of them could not be loaded: then that one was sent back."""
         found: list[Artefact | None] = []
-        for version in (standing.champion, beside):
+        for version in (standing.champion, standing.previous if standing.stage == "probation" else standing.candidate):
             try:
                 found.append(self._checked(standing.model, version, recipe) if version else None)
-            except (Tampered, NotFound, Rejected) as error:
-                self._refuse(standing, version, at, error)
+            except UNSERVABLE as error:
+                probation = self._models[standing.model].rollout.probation_hours > 0
+                refuse(standing, version, at, error, self._deployments, self._store, probation=probation)
                 return None
-        return found
-
-    def _refuse(self, standing: Standing, version: int, at: int, error: VedetteError) -> None:
-        """Send back a version that cannot be served, and tell people; a champion without a predecessor is not on probation."""
-        reason = f"{standing.model}@{version} cannot be served: {error}"
-        decision = Decision(at, standing.model, version, "ROLL_BACK", "retired", reason)
-        if version == standing.candidate:
-            decision = replace(decision, stage="rejected")
-        elif version != standing.champion:
-            decision = replace(decision, version=standing.champion, move="HOLD", stage="champion")
-        self._carry_out(decision, standing)
-        advice = "look at the file it names; `vedette verify` checks all versions, `vedette train` makes a new one"
-        signal = Signal(at, "registry", f"{standing.model}@{version}", "critical", reason, advice)
-        self._deployments.tell(standing.model, (signal,))
-        self._store.upsert([of_signal(standing.model, signal)])
+        return found[0], found[1]
 
     def _checked(self, model: str, version: int, recipe: str) -> Artefact:
         """A version that was trained behind the recipe that is in use.
 
         Raises:
             Rejected: it was trained behind another.
+            BadRecord: a class model learnt from a column that is not there any more.
         """
         artefact = self._artefact(model, version)
-        if artefact.card.recipe != recipe:
-            raise Rejected(
-                f"{artefact.card.label} was trained behind the recipe {artefact.card.recipe}, and this process prepares its input "
-                f"by {recipe}: train it anew, or go back to the settings that it was trained with"
-            )
+        if model in self._router.desks:
+            require_columns(artefact, self._models[model])
+        require_recipe(artefact.card, recipe)
         return artefact
 
     def _artefact(self, model: str, version: int) -> Artefact:
@@ -244,6 +229,50 @@ class Rollouts:
         log.info("what operators said changes what is raised", series=rows.height)
         self._tolerance.set(rows)
         return True
+
+
+def require_recipe(card: Card, recipe: str) -> None:
+    """Refuse a version that was trained behind another recipe than the one in use.
+
+    Raises:
+        Rejected: it was.
+    """
+    if card.recipe != recipe:
+        raise Rejected(
+            f"{card.label} was trained behind the recipe {card.recipe}, and this process prepares its input "
+            f"by {recipe}: train it anew, or go back to the settings that it was trained with"
+        )
+
+
+def refuse(
+    standing: Standing,
+    version: int,
+    at: int,
+    error: VedetteError,
+    deployments: Deployments,
+    store: IncidentStore,
+    *,
+    probation: bool,
+) -> None:
+    """Send back a version that cannot be served, whichever of the three that stand somewhere it is, and tell people."""
+    reason, label = f"it cannot be served: {error}", f"{standing.model}@{version}"
+    if version == standing.candidate:
+        decision = Decision(at, standing.model, version, "ROLL_BACK", "rejected", reason)
+    elif version == standing.champion:
+        decision = Decision(at, standing.model, version, "ROLL_BACK", "retired", reason)
+    else:
+        reason = f"its probation is over, since {label} cannot be served beside it: {error}"
+        decision = Decision(at, standing.model, standing.champion, "HOLD", "champion", reason)
+    try:
+        deployments.decide(decision, standing, probation=probation)
+    except Rejected:
+        log.info("a person was faster than the policy", model=standing.model)
+        return
+    log.warning("a version cannot be served", model=standing.model, version=version, reason=str(error))
+    advice = "look at the file it names; `vedette verify` checks all versions, `vedette train` makes a new one"
+    signal = Signal(at, "registry", label, "critical", decision.reason, advice)
+    deployments.tell(standing.model, (signal,))
+    store.upsert([of_signal(standing.model, signal)])
 
 
 def _side(tally: Tally) -> Side:

@@ -8,7 +8,8 @@ import polars as pl
 from vedette import config
 from vedette.app.arrays import part
 from vedette.core import digest
-from vedette.core.types import State
+from vedette.core.frames import EVENTS, empty
+from vedette.core.types import Artefact, State
 from vedette.models.classes import Classifier
 
 #: How columns of further labels are named.
@@ -34,6 +35,16 @@ def read(events: pl.DataFrame, model: config.Model) -> pl.DataFrame:
 def recipe_of(model: config.Model) -> str:
     """The digest of how events become what a classifier looks at."""
     return digest.of_values({"text": list(model.text), "features": list(model.features), "events": model.events, "version": 1})
+
+
+def require_columns(artefact: Artefact, model: config.Model) -> None:
+    """Refuse a classifier that learnt from a column that is not looked at any more.
+
+    Raises:
+        BadRecord: naming the column.
+    """
+    nothing = read(empty(EVENTS), model)
+    loaded(artefact.arrays, artefact.card.parameters).predict(nothing["text"], features_of(nothing))
 
 
 def features_of(rows: pl.DataFrame) -> pl.DataFrame | None:

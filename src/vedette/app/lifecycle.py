@@ -14,6 +14,7 @@ from deltalake import DeltaTable
 from vedette import config
 from vedette.act import IncidentStore
 from vedette.app import ground as grounds
+from vedette.app.deployment import UNSERVABLE, refuse, require_recipe
 from vedette.app.outlook import Outlooks, live_error
 from vedette.app.shelves import Shelves
 from vedette.app.steps import KEPT, stepped
@@ -48,6 +49,7 @@ class Lifecycle:
         train: begins a training of a model for a reason; returns at once where it is another process.
         training: whether one of that model runs.
         gauges: what the monitors in the stream measure, by model.
+        recipe: digest of the stages of this process.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Lifecycle:
         train: Callable[[str, str], None],
         training: Callable[[str], bool],
         gauges: Callable[[], Mapping[str, Mapping[str, float]]],
+        recipe: str,
     ) -> None:
         self._declared = declared
         self._shelves = shelves
@@ -69,6 +72,7 @@ class Lifecycle:
         self._train = train
         self._training = training
         self._gauges = gauges
+        self._recipe = recipe
         self._outlooks = Outlooks(lake, store, declared)
         self._performance: dict[tuple[str, int], PerformanceMonitor] = {}
         self._looked: dict[str, int] = {}
@@ -94,7 +98,14 @@ class Lifecycle:
         if not standing.champion:
             return
         beside = standing.previous if standing.stage == "probation" else standing.candidate
-        versions = [self._artefact(name, each) for each in (standing.champion, beside) if each]
+        versions = []
+        for version in (standing.champion, beside):
+            try:
+                versions += [self._served(name, version)] if version else []
+            except UNSERVABLE as error:
+                probation = model.rollout.probation_hours > 0
+                refuse(standing, version, at, error, self._deployments, self._store, probation=probation)
+                return
         if not self._outlooks.due(name, versions, at) or not beside:
             return
         evidence = self._outlooks.evidence(name, standing.judged, standing.champion + beside - standing.judged, standing.since, at)
@@ -109,11 +120,14 @@ class Lifecycle:
         except Rejected:
             log.info("a person was faster than the policy", model=decision.model)
 
-    def _artefact(self, name: str, version: int) -> Artefact:
+    def _served(self, name: str, version: int) -> Artefact:
+        """A version, verified when it is first asked for, that was trained behind the recipe in use."""
         if (name, version) not in self._cached:
+            artefact = self._shelves.registry.load(name, version)
+            require_recipe(artefact.card, self._recipe)
             while len(self._cached) >= CACHED:
                 self._cached.pop(next(iter(self._cached)))
-            self._cached[name, version] = self._shelves.registry.load(name, version)
+            self._cached[name, version] = artefact
         return self._cached[name, version]
 
     # Figures that come late.

@@ -54,6 +54,7 @@ class Loop:
         self._declared = declared
         self._lake = lake
         self._store = store
+        self._recipe = recipe
         self.shelves = Shelves(home, declared)
         self.deployments = self.shelves.deployments()
         selections = {name: model.match for name, model in declared.models.items() if model.family == "anomalies"}
@@ -84,7 +85,8 @@ class Loop:
 
     def lifecycle(self, train: Callable[[str, str], None], training: Callable[[str], bool]) -> Lifecycle:
         """What is done beside the stream."""
-        return Lifecycle(self._declared, self.shelves, self.deployments, self._store, self._lake, train, training, self.gauges)
+        kept = (self.shelves, self.deployments, self._store, self._lake)
+        return Lifecycle(self._declared, *kept, train, training, self.gauges, self._recipe)
 
     def publish(self, changes: Sequence[Incident | tuple[str, Signal]]) -> None:
         """Keep incidents, and what monitors said; what is critical becomes an incident too."""

@@ -116,14 +116,19 @@ class Router:
         return counts | {"seats": np.frombuffer(msgspec.json.encode(seats), np.uint8)}
 
     def load(self, state: State) -> None:
-        """Seat what `state` was taken from."""
+        """Seat what `state` was taken from; where a version cannot be loaded any more, nobody sits until that is decided."""
         if "seats" not in state:
             return
         for name, versions in msgspec.json.decode(state["seats"].tobytes(), type=dict[str, list[int]]).items():
-            if name in self.desks:
+            if name not in self.desks:
+                continue
+            try:
                 champion, other = (self._shelf.load(name, version) if version else None for version in versions)
-                self.desks[name].seat(champion, other)
-                self.desks[name].sums = state[f"sums/{name}"].copy()
+            except VedetteError as error:
+                log.warning("the versions of a class model cannot be seated", model=name, reason=str(error))
+                continue
+            self.desks[name].seat(champion, other)
+            self.desks[name].sums = state[f"sums/{name}"].copy()
 
 
 def _spoken(model: config.Model, label: str | None, probability: float | None) -> dict[str, str]:

@@ -105,7 +105,7 @@ class Timelapse:
             settings=declared.flow,
             turn=self.loop.turn,
         )
-        self._flow.start()
+        self._beats = self._flow.start()
         undo.callback(self._flow.stop)
         self._lifecycle = self.loop.lifecycle(self.train, lambda _name: False)
         return self

@@ -23,6 +23,8 @@ Parameters = Mapping[str, Any]
 #: Builds a detector that has seen nothing, from its parameters.
 Build = Callable[[Parameters], Detector]
 _ROLES: Final = ("champion", "other")
+#: Points that a version that judges would not find equally odd to the last digit.
+SAME: Final = 8
 #: What a version that is broken may raise; it costs the version its place, not the stream a beat.
 _FAULTS: Final = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError, pl.exceptions.PolarsError)
 
@@ -108,7 +110,7 @@ class Lane:
         self.beside.add(said, widths, seconds)
         # The lanes' hash must not be that of the slots, or a canary would be a tenth of the memory, not of the series.
         mine = speaks(frame["series"].to_numpy(), self.plan.share)
-        theirs, ours = said["anomaly_score"].is_finite(), others["anomaly_score"].is_finite()
+        theirs, ours = _judged(said), _judged(others)
         mine &= ours.fill_null(value=False).to_numpy()
         mine |= (~theirs.fill_null(value=True) & ours.fill_null(value=True)).to_numpy()
         if not mine.any():
@@ -235,6 +237,18 @@ class Fleet:
             order = np.argsort(known)
             self._known, self._of = known[order], np.concatenate((self._of, places))[order]
         return self._of[np.searchsorted(self._known, series)]
+
+
+def _judged(said: pl.DataFrame) -> pl.Series:
+    """Which scores are a judgement: those that are numbers, and null for none; where all are one odd number, none of them is.
+
+    >>> stuck, fine = ([7.0] * SAME, [7.0, None])
+    >>> _judged(pl.DataFrame({"anomaly_score": stuck})).any(), _judged(pl.DataFrame({"anomaly_score": fine})).to_list()
+    (False, [True, None])
+    """
+    scores = said["anomaly_score"]
+    known = scores.is_finite()
+    return known & False if known.sum() >= SAME and 1.0 < scores.min() == scores.max() else known  # type: ignore[operator]
 
 
 def speaks(series: Array, share: float) -> Array:
