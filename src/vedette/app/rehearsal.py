@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 
@@ -18,7 +18,7 @@ from vedette.act.grouping import ties
 from vedette.app import ground as grounds
 from vedette.app.ownership import owns
 from vedette.app.replaying import replayed
-from vedette.core.catalogue import Catalogue
+from vedette.core.catalogue import Catalogue, SeriesInfo
 from vedette.core.errors import Rejected
 from vedette.core.types import Card
 from vedette.models import Envelope
@@ -30,7 +30,6 @@ WEEK: Final = 7 * grounds.DAY
 
 #: (what is being done, the share of it that is done).
 Show = Callable[[str, float], None]
-Things = frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +112,7 @@ def rehearse(
     would = replayed(verdicts, loaded.catalogue, declared.act, lambda share: show("incidents", share))
     first, last = (int(looked.select(at.min()).item()), int(looked.select(at.max()).item()) + 1)
     begin, until = start or first, min(end or last, last)
-    incidents, windows = _told(home)
-    about = _About(loaded.catalogue, set(infos))
-    within = [each for each in incidents if each.started_at < until and _until(each) >= begin and about.things(each)]
-    confirmed = _confirmed(infos, within, windows, begin, until)
+    known, missed, confirmed, met = _beside(home, loaded.catalogue, infos, would, (begin, until))
     return Rehearsal(
         label=card.label if card else "the detector as shipped",
         start=begin,
@@ -124,14 +120,10 @@ def rehearse(
         points=looked.height,
         series=looked["series"].n_unique(),
         would=would,
-        known=tuple(sorted(within, key=lambda each: (each.started_at, each.id))),
-        missed=tuple(
-            Missed(each["name"], each["start"], each["end"])
-            for each in confirmed
-            if not about.meets(would, each["start"], each["end"], about.of(each["series"]))
-        ),
-        confirmed=len(confirmed),
-        met={each.id: other for each in would if (other := about.meets(within, each.started_at, _until(each), about.things(each)))},
+        known=known,
+        missed=missed,
+        confirmed=confirmed,
+        met=met,
     )
 
 
@@ -156,11 +148,40 @@ def _told(home: Path) -> tuple[Sequence[Incident], Sequence[Window]]:
         return store.list(limit=100_000), store.windows()
 
 
-def _confirmed(
-    infos: Mapping[int, Any], incidents: Sequence[Incident], windows: Sequence[Window], start: int, end: int
-) -> list[dict[str, Any]]:
-    found = grounds.kept_apart(infos, incidents, windows)
-    return sorted((each for each in found if each["start"] < end and each["end"] >= start), key=lambda each: each["start"])
+def _beside(
+    home: Path,
+    catalogue: Catalogue,
+    infos: Mapping[int, SeriesInfo],
+    would: Sequence[Incident],
+    span: tuple[int, int],
+) -> tuple[tuple[Incident, ...], tuple[Missed, ...], int, Mapping[str, str]]:
+    """What was raised of the series in `infos`, what was missed of how much that is confirmed, and which of `would` met what."""
+    start, end = span
+    incidents, windows = _told(home)
+    about = _About(catalogue, set(infos))
+    here = [each for each in incidents if each.started_at < end and _until(each) >= start]
+    then = [each for each in about.spans(here) if each.things]
+    mine = {each.id for each in then}
+    known = sorted((each for each in here if each.id in mine), key=lambda each: (each.started_at, each.id))
+    apart = grounds.kept_apart(infos, known, windows)
+    confirmed = sorted((each for each in apart if each["start"] < end and each["end"] >= start), key=lambda each: each["start"])
+    now = about.spans(would)
+    missed = tuple(
+        Missed(each["name"], each["start"], each["end"])
+        for each in confirmed
+        if not _met(_Span("", each["start"], each["end"], about.of(each["series"])), now)
+    )
+    return tuple(known), missed, len(confirmed), {each.id: other for each in now if (other := _met(each, then))}
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """When something was, and of what."""
+
+    id: str
+    start: int
+    end: int
+    things: frozenset[str]
 
 
 class _About:
@@ -170,17 +191,21 @@ class _About:
         self._catalogue = catalogue
         self._watched = watched
 
-    def of(self, series: Iterable[int]) -> Things:
+    def of(self, series: Iterable[int]) -> frozenset[str]:
         infos = self._catalogue.get(each for each in series if each in self._watched).values()
         return frozenset().union(*(ties(info.labels, f"metric:{info.series}") for info in infos))
 
-    def things(self, incident: Incident) -> Things:
+    def spans(self, incidents: Iterable[Incident]) -> list[_Span]:
+        return [_Span(each.id, each.started_at, _until(each), self._things(each)) for each in incidents]
+
+    def _things(self, incident: Incident) -> frozenset[str]:
         return self.of(int(each.get("series") or 0) for each in incident.explanation.get("members", ()))
 
-    def meets(self, incidents: Iterable[Incident], start: int, end: int, things: Things) -> str:
-        """The first of `incidents` at that time that is about one of `things`; empty where there is none."""
-        near = (each for each in incidents if each.started_at <= end + grounds.AFTER and _until(each) >= start - grounds.BEFORE)
-        return next((each.id for each in near if self.things(each) & things), "")
+
+def _met(one: _Span, others: Iterable[_Span]) -> str:
+    """The first of `others` at about that time and of one of those things; empty where there is none."""
+    near = (each for each in others if each.start <= one.end + grounds.AFTER and each.end >= one.start - grounds.BEFORE)
+    return next((each.id for each in near if each.things & one.things), "")
 
 
 def _until(incident: Incident) -> int:

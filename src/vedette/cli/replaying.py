@@ -55,4 +55,4 @@ def _tell(found: Rehearsal) -> None:
         if found.confirmed
         else "nothing was confirmed"
     )
-    say(f"{len(found.would)} incidents would have been raised, {len(found.known)} were; {caught}.")
+    say(f"{len(found.would)} would have been raised, {len(found.known)} were; {caught}.")
