@@ -20,7 +20,7 @@ models:
   services:
     family: anomalies
     match: {name: "(http|queue|db|cpu|memory)_.*"}
-    window_days: 10
+    window_days: 14
     search: {trials: 2, processes: 1}
     retrain: {automatic: false}
     rollout: {shadow_hours: 6, canary_shares: [0.5], canary_hours: 6, probation_hours: 24, least_points: 300}

@@ -60,9 +60,9 @@ def healthy(going_on):
     running = going_on("healthy")
     running.live(0.25)
     since = running.at
-    running.live(0.125, BEAT)
+    running.live(13 / 288, BEAT)
     said, raised = heard(running, since)
-    assert said.height == 36 * 42
+    assert said.height == 13 * 42
     return said, raised
 
 
@@ -83,7 +83,7 @@ def test_a_version_that_falls_ill_is_heard_by_nobody_and_sent_back_by_itself(goi
             lane.champion = Sick(lane.champion, kind)
         else:
             lane.other = Sick(lane.other, kind)
-        running.live(0.125, BEAT)
+        running.live(13 / 288, BEAT)
         said, raised = heard(running, since)
         wanted, usual = healthy
         assert said.drop("version").equals(wanted.drop("version")), (stage, kind)

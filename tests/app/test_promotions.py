@@ -92,9 +92,9 @@ class Moves(RuleBasedStateMachine):
     @initialize()
     def begin(self):
         self.deployments = self.shelves.deployments()
-        with self.deployments._begin() as db:  # noqa: SLF001 -- the tables of the example before
-            for table in ("standings", "decisions"):
-                db.exec_driver_sql(f"DELETE FROM {table}")
+        with self.deployments._begin() as db:
+            db.exec_driver_sql("DELETE FROM standings")
+            db.exec_driver_sql("DELETE FROM decisions")
         self.models = models(self.shelves, self.deployments)
         self.at = 1
         self.seen = [self.deployments.standing("web")]

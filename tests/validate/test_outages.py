@@ -110,11 +110,18 @@ def test_two_odd_series_are_enough_or_the_only_one():
     assert caught(verdicts((1, 1)), WHERE.clear()).schema == caught(verdicts((1, 1)), WHERE).schema
 
 
-def test_the_gate_names_what_was_missed():
-    found = must_catch(caught(verdicts((1, 10), (3, 19)), WHERE))
+def test_a_candidate_must_catch_what_the_champion_catches_and_the_gate_names_what_it_missed():
+    champion = caught(verdicts((1, 10), (3, 19), (1, 50)), WHERE)
+    found = must_catch(caught(verdicts((1, 10), (3, 19)), WHERE), champion)
     assert (found.check, found.passed, found.measured) == ("past_outages", False, "1 of 2 caught")
     assert "'web'" in found.why
-    assert must_catch(caught(verdicts((1, 10), (3, 19), (1, 50)), WHERE)).passed
-    assert must_catch(caught(verdicts(), WHERE.clear())).passed
+    assert must_catch(champion, champion).passed
+    assert must_catch(caught(verdicts((1, 10), (3, 19)), WHERE), caught(verdicts((1, 10), (3, 19)), WHERE)).passed
+    assert must_catch(caught(verdicts(), WHERE.clear()), None).passed
+
+
+def test_without_a_champion_half_of_them_is_enough():
+    assert must_catch(caught(verdicts((1, 10), (3, 19)), WHERE), None).passed
+    assert not must_catch(caught(verdicts(), WHERE), None).passed
     many = WHERE.clear().vstack(pl.DataFrame([(f"outage {n}", 1, n, n + 1) for n in range(9)], schema=WINDOWS, orient="row"))
-    assert "and 4 more" in must_catch(caught(verdicts(), many)).why
+    assert "and 6 more" in must_catch(caught(verdicts(), many), None).why

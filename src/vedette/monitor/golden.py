@@ -80,7 +80,7 @@ class Golden:
             highest=pl.col("value").max(),
             interval=pl.col("at").diff().dt.total_microseconds().median() / 1e6,
         )
-        parts, days = _parts(*_hourly(*columns(sound)), ranges.height)
+        parts, days = _parts(*hourly(*columns(sound)), ranges.height)
         overall = {name: ranges[name].fill_null(0.0).to_numpy() for name in ("lowest", "low", "high", "highest", "interval")}
         return cls(ids=ranges["series"].to_numpy(), joint=_joint(days, parts["deviation"]), **parts, **overall)
 
@@ -111,7 +111,7 @@ class Golden:
         return cls(**{each.name: state[each.name] for each in fields(cls)})
 
 
-def _hourly(series: Array, at: Array, value: Array) -> tuple[Array, Array, Array, Array]:
+def hourly(series: Array, at: Array, value: Array) -> tuple[Array, Array, Array, Array]:
     """Place of the series, hour, mean and variance of the points of each hour that has some."""
     hour = hour_of(at)
     begin = starts(series, hour)
@@ -198,7 +198,7 @@ def _prior(off: Array, differs: Array, weeks: Array) -> Array:
     slots = np.maximum(seen.sum(axis=1), 1)
     blur = noise * (1.0 / np.maximum(weeks, 1.0) * seen).sum(axis=1) / slots
     between = np.maximum(np.where(seen, differs**2, 0.0).sum(axis=1) / slots - blur, 0.0)
-    return np.asarray(np.clip(noise / np.maximum(between, 1e-300), 1e-3, 1e6))[:, None]
+    return np.asarray(np.clip(noise / np.maximum(np.maximum(between, 1e-6 * noise), 1e-300), 1e-3, 1e6))[:, None]
 
 
 def _days(z: Array) -> tuple[Array, Array]:

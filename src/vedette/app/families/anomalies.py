@@ -17,12 +17,12 @@ from vedette.app.arrays import part, whole
 from vedette.app.families import Ground, Judged, Material, Parameters, Rival, Tell
 from vedette.app.ownership import owns
 from vedette.app.replaying import replayed
-from vedette.core.catalogue import Catalogue
+from vedette.core.catalogue import Catalogue, SeriesInfo
 from vedette.core.frames import POINTS, SERIES, from_rows
 from vedette.core.types import Finding, State
 from vedette.models import Envelope
-from vedette.monitor.drift import times
 from vedette.monitor.golden import Golden
+from vedette.monitor.lasting import LASTS, furthest
 from vedette.monitor.prediction import ScoreBaseline
 from vedette.train import Cuts, Dataset, Found, Range, Space, inside, leaks, merged, without
 from vedette.validate import checks, counting, injection, intervals, outages
@@ -40,6 +40,8 @@ SHOWN: Final = 600
 WEEK: Final = 7 * 86_400_000_000
 #: The share of the series that may be beyond the cap: one disk that fills up must not end all learning.
 TOLERATED: Final = 0.02
+#: Series that a finding names.
+NAMED: Final = 3
 
 
 class Anomalies:
@@ -127,7 +129,7 @@ class Anomalies:
             *leaks.of_series(exam.learnt, exam.plain, ground.model.gap_seconds),
         ]
         if rival:
-            findings.append(_golden(dataset, rival, ground.model.monitor.cap))
+            findings.append(_golden(dataset, rival, ground.model.monitor.cap, material.infos))
         caught = f"{exam.windows.height} {'labelled' if exam.labelled else 'made-up'} events"
         basis = (
             f"{exam.plain.height:,} points of {exam.plain['series'].n_unique():,} series in the holdout, {caught}, "
@@ -344,26 +346,22 @@ def _fresh(parameters: Parameters, points: pl.DataFrame) -> pl.DataFrame:
     return Envelope(**parameters).score(points, 0)
 
 
-def _golden(dataset: Dataset, rival: Rival, cap: float) -> Finding:
+def _golden(dataset: Dataset, rival: Rival, cap: float, infos: Mapping[int, SeriesInfo]) -> Finding:
     """How far what is learnt now is from the baseline that travels with the champion; beyond the cap only a person lets it in."""
     golden = Golden.of_state(part(rival.arrays, "golden"))
     rows = dataset.clean().select(*KEPT)
-    recent = rows.filter(pl.col("at") > rows["at"].max() - pl.duration(days=7))
-    levels = recent.filter(pl.col("value").is_finite()).group_by("series").agg(pl.col("value").mean()).sort("series")
-    place = np.searchsorted(golden.ids, levels["series"].to_numpy())
-    known = np.isin(levels["series"].to_numpy(), golden.ids)
-    place, live = place[known], levels["value"].to_numpy()[known]
-    growth = times(golden.level[place], live, golden.scale[place])
+    here = np.isin(golden.ids, rows["series"].unique().to_numpy())
+    growth, known = furthest(golden, rows)[here], golden.ids[here]
     beyond = np.flatnonzero(growth > cap)
     allowed = max(1, int(TOLERATED * len(growth)))
     measured = f"{len(beyond)} of {len(growth)} series beyond {cap:g} times their golden level"
     passed = len(beyond) <= allowed
     why = "What it learnt is near what is known as normal."
     if not passed:
-        worst = beyond[np.argmax(growth[beyond])]
-        name = levels["series"].to_numpy()[known][worst]
+        order = beyond[np.argsort(-growth[beyond], kind="stable")][:NAMED]
+        told = "; ".join(f"{infos.get(int(known[each]), known[each])} at {growth[each]:.1f} times" for each in order)
         why = (
-            f"Its data holds a level that lasts and is not the known one, like an outage nobody marked: series {name} is at "
-            f"{growth[worst]:.1f} times its golden level. Mark the time with `vedette outage add`, or raise the cap if it is right."
+            f"Its data holds a level that lasts {LASTS} hours or more and is not the known one, like an outage nobody marked: "
+            f"{told} its golden level. Mark the time with `vedette outage add`, or raise the cap if it is right."
         )
     return Finding("golden_baseline", passed, measured, f"at most {allowed}", why)
