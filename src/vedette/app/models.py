@@ -88,7 +88,8 @@ class Models:
         there = name in self._shelves.registry.names()
         versions = tuple(sorted(self._shelves.registry.cards(name), key=lambda card: -card.version)) if there else ()
         standing = self._deployments.standing(name)
-        waiting = "" if standing.champion else "no version yet: the detector as it is shipped speaks, or nothing does"
+        lack = "no version was accepted yet" if versions else "no version yet"
+        waiting = "" if standing.champion else f"{lack}: the detector as it is shipped speaks, or nothing does"
         return ModelView(
             name=name,
             family=declared.family if declared else versions[0].family,
