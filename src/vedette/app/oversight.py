@@ -76,10 +76,12 @@ class Oversight:
         self._watching: dict[str, Watching] = {}
 
     def change(self, model: str, champion: Artefact | None) -> None:
-        """Another champion, or none: its monitors begin anew."""
-        self._watching.pop(model, None)
+        """Another champion, or none: its monitors begin anew, but for the cap, which is of all versions together."""
+        before = self._watching.pop(model, None)
         if champion is not None:
-            self._watching[model] = Watching(champion, self._models[model])
+            watching = self._watching[model] = Watching(champion, self._models[model])
+            if before is not None:
+                watching.cap.inherit(before.cap)
 
     def observe(
         self, at: int, points: pl.DataFrame, series: pl.DataFrame, verdicts: pl.DataFrame

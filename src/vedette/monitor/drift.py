@@ -146,6 +146,18 @@ class DriftMonitor:
         self._cap[where[where >= 0]] = cap
         self._measured = None
 
+    def inherit(self, older: "DriftMonitor") -> None:
+        """Remember what `older` does of every series whose baseline is the same in both: another version is no new beginning."""
+        where = places(older.golden.ids, self.golden.ids)
+        mine = np.flatnonzero(where >= 0)
+        mine = mine[(self.golden.mean[mine] == older.golden.mean[where[mine]]).all(axis=1)]
+        had = older.state()
+        for own, other in ((self._z, had["z"]), (self._count, had["count"]), (self._cap, had["cap"])):
+            own[mine] = other[where[mine]]
+        self._hour = int(had["hour"][0])
+        self._told.load(had)
+        self._measured = None
+
     def state(self) -> State:
         """A week by the hour, the raised caps, and what was told; views."""
         hour = np.array([self._hour], np.int64)
@@ -195,7 +207,9 @@ class DriftMonitor:
         day, week = self._window(z[:, -DAY:], known[:, -DAY:], hours[-DAY:], 1), self._window(z, known, hours, 7)
         fdr = adjusted(np.fmin(np.fmin(day.p, week.p) * 2.0, 1.0))
         moved = np.fmax(np.abs(day.effect), np.abs(week.effect)) >= self.settings.effect
-        by_day, by_week = (np.where(adjusted(each.p) < self.settings.cap_p, each.growth, 1.0) for each in (day, week))
+        # A young baseline knows too few days for a small p: a level that is a spread away on the whole has left it all the same.
+        left = ((adjusted(each.p) < self.settings.cap_p) | (np.abs(each.effect) >= self.settings.effect) for each in (day, week))
+        by_day, by_week = (np.where(gone, each.growth, 1.0) for gone, each in zip(left, (day, week), strict=True))
         # A week lags behind what creeps, a day is noisy: the day counts as far as the week has gone half the way.
         surely = np.fmax(by_week, np.fmin(by_day, 2.0 * by_week - 1.0))
         share = (self.settings.warn - 1.0) / (self.settings.cap - 1.0)

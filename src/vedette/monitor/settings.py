@@ -22,7 +22,7 @@ class MonitorSettings(Settings):
         joint_sure: times the usual that need only be as unlikely as `joint_doubt`: few days of training prove little.
         cap: times its golden level beyond which a series must never be learnt; only a person raises it.
         warn: times its golden level at which that is told, before the cap is reached.
-        cap_p: false discovery rate at which a level counts as having left the golden one.
+        cap_p: false discovery rate at which a level counts as having left the golden one; so does one that moved by `effect`.
         stale_intervals: usual intervals without a point after which a series is stale, and at least `stale_seconds`.
         stale_share: series that must be stale together.
         missing: share of expected points that may be missing or no number.
