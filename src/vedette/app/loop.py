@@ -1,10 +1,11 @@
 """Everything of the lifecycle that takes part in the stream, in one place: lanes, desks, tolerance, monitors, rollouts."""
 
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from vedette import config
 from vedette.act import Incident, IncidentStore
@@ -24,6 +25,8 @@ from vedette.lake import Lake
 from vedette.models import Envelope
 from vedette.serve.fleet import Fleet
 from vedette.serve.tolerance import Tolerance
+
+_SERIES: Final = re.compile(r"series (-?\d{6,19})")
 
 
 class Loop:
@@ -52,6 +55,7 @@ class Loop:
         timer: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._declared = declared
+        self._catalogue = catalogue
         self._lake = lake
         self._store = store
         self._recipe = recipe
@@ -93,11 +97,16 @@ class Loop:
         incidents = [each for each in changes if isinstance(each, Incident)]
         for change in changes:
             if not isinstance(change, Incident):
-                model, signal = change
+                model, signal = change[0], self._named(change[1])
                 self.deployments.tell(model, (signal,))
                 if signal.severity == "critical":
                     incidents.append(of_signal(model, signal))
         self._store.upsert(incidents)
+
+    def _named(self, signal: Signal) -> Signal:
+        """A signal that calls series by their names, not by their numbers."""
+        known = self._catalogue.get(int(each) for each in _SERIES.findall(signal.reason))
+        return replace(signal, reason=_SERIES.sub(lambda found: str(known.get(int(found[1]), found[0])), signal.reason))
 
     def gauges(self) -> Mapping[str, Mapping[str, float]]:
         """By model, what its monitors measure."""

@@ -1,4 +1,4 @@
-"""`vedette demo`: a made-up company's month in time-lapse, through the very code that runs live."""
+"""`vedette demo`: weeks of a made-up company in time-lapse, through the very code that runs live."""
 
 import sys
 import tempfile
@@ -14,19 +14,17 @@ from vedette.app import kernels
 from vedette.cli.console import say, visible
 from vedette.core.errors import Rejected
 from vedette.core.telemetry import configure_logging
-from vedette.testing.story import Story, Told
+from vedette.testing.simulation import DAY, START
+from vedette.testing.story import DAYS, DECLARED, Story, Told
 
 STYLES: Final = {
-    "incident": "yellow",
-    "decision": "bold green",
-    "signal": "magenta",
-    "operator": "cyan",
-    "training": "blue",
-    "chapter": "bold",
-}
+    "chapter": "bold", "incident": "yellow", "decision": "green", "signal": "magenta", "operator": "cyan", "heard": "cyan", "training": "blue",
+}  # fmt: skip
+#: Of one line: the reasons of a refusal are long, and kept in full.
+LONGEST: Final = 400
 OPENING: Final = """\
 A small company that does not exist: web, checkout, search, orders and a database, seven hosts, 49 metrics and their logs.
-You will see four weeks of it pass. Everything but the company is real: the same detector, incidents, training, gates, signed
+You will see three weeks and a half of it pass. Everything but the company is real: the same detector, incidents, training, gates, signed
 registry, shadow, canary, roll-back and monitors that run live. Times are the company's.
 """
 
@@ -42,12 +40,12 @@ def demo(home: Path | None, *, seed: int, look: bool) -> None:
         raise Rejected(f"{place}: there is something here already; name an empty folder with --home")
     configure_logging("error", json=not sys.stderr.isatty())
     kernels.ensure(say)()
-    begun = time.monotonic()
+    begun, start = time.monotonic(), _monday(time.time_ns() // 1000)
     console = Console(stderr=True, highlight=False)
-    console.print(OPENING, markup=False)
+    console.print(OPENING, markup=False, soft_wrap=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as shown:
-        task = shown.add_task("four weeks", total=1.0)
+        task = shown.add_task("24 days", total=1.0)
 
         def tell(told: Told) -> None:
             style = STYLES.get(told.kind, "")
@@ -55,15 +53,22 @@ def demo(home: Path | None, *, seed: int, look: bool) -> None:
                 f"{_moment(told.at)}  {told.kind:<9} {visible(told.text)}", style=style, markup=False, soft_wrap=True
             )
 
-        for share in Story(place, seed, tell).play():
+        for share in Story(place, seed, tell, start=start).play():
             shown.update(task, completed=share)
-    console.print(f"\nThat was a month in {time.monotonic() - begun:.0f} s. It is all kept in {place}:", markup=False)
+    (place / "vedette.yaml").write_text(f"{DECLARED}lake: {{retention_days: {{metrics: 90, verdicts: 90}}}}\n", encoding="utf-8")
+    console.print(f"\nThat was 24 days in {time.monotonic() - begun:.0f} s. It is all kept in {place}:", markup=False)
     for line in _next(place):
         console.print(f"  {line}", markup=False, soft_wrap=True)
     if look:
         _serve(place)
     elif home is None:
         say(f"Remove it with: rm -r {place}")
+
+
+def _monday(now: int) -> int:
+    """A Monday, as the company's weeks begin, from which the story ends before `now`, UTC microseconds."""
+    weeks = (now - int(DAYS * DAY) - START) // (7 * DAY)
+    return START + weeks * 7 * DAY
 
 
 def _moment(micros: int) -> str:

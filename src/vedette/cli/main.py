@@ -55,7 +55,7 @@ def demo(
     seed: Annotated[int, typer.Option(min=0, help="Of the made-up company.")] = 0,
     look: Annotated[bool, typer.Option("--look", help="Serve the pages of it afterwards.")] = False,
 ) -> None:
-    """Show a month of a made-up company in under a minute."""
+    """Show weeks of a made-up company in under a minute."""
     from vedette.cli.demo import demo as run
 
     run(home, seed=seed, look=look)

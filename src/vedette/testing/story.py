@@ -22,6 +22,9 @@ from vedette.testing.simulation import DAY, HOUR, INCIDENTS, START, Happening, S
 BEAT: Final = HOUR
 LOOK: Final = 6 * HOUR
 STEP_SECONDS: Final = 300
+DAYS: Final = 24.0
+#: A signal of the same monitor is not told again within this.
+RECENT: Final = 4 * DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +36,14 @@ class Told:
     text: str
 
 
-SETTINGS: Final = """
+#: A month in half a minute: less is written, and less often than when it matters.
+PACE: Final = """
 flow: {flush_seconds: 21600, checkpoint_seconds: 86400}
 lake: {sync: false}
 act: {late_seconds: 10800}
+"""
+#: What the company has declared.
+DECLARED: Final = """\
 models:
   services:
     family: anomalies
@@ -61,6 +68,34 @@ models:
 NERVOUS: Final = {"sigmas": 1.6}
 
 
+#: What a reader should know before it happens, by day.
+CHAPTERS: Final = (
+    (
+        0.0,
+        "A week of ordinary days. Nothing is declared but which series to watch; the detector that is shipped learns as it goes.",
+    ),
+    (7.0, "A week is enough for a first version: dataset, search, judgement on days it never saw, gates, signature, champion."),
+    (9.4, "Checkout goes down for three hours. One incident is wanted, not fifty; an operator confirms it, so it is never learnt."),
+    (
+        10.0,
+        "A batch job begins to run at odd hours. It looks bad and is harmless: operators say so twice. Will they be asked again?",
+    ),
+    (
+        13.5,
+        "Customers move: every service has other hours and a third more load. The same week, search fails for two days, unnoticed.",
+    ),
+    (
+        17.0,
+        "Drift asked for a new version, and a gate refused it, since it had learnt the failures. A person marks them as an outage.",
+    ),
+    (
+        20.0,
+        "The next version goes its way: in the shadow, for a share of the series, for all. The disk of the database begins to fill.",
+    ),
+    (21.0, "Somebody promotes a version of their own by hand, one that is far too nervous. How long will it last?"),
+)
+
+
 def script(start: int = START) -> tuple[Happening, ...]:
     """What happens to the company in four weeks."""
 
@@ -71,7 +106,7 @@ def script(start: int = START) -> tuple[Happening, ...]:
     return (
         Happening(at(3.4), at(3.4) + HOUR, "web", "deployment"),
         Happening(at(9.45), at(9.45) + 3 * HOUR, "checkout", "outage"),
-        *(Happening(at(day), at(day) + 2 * HOUR, "orders", "batch", size) for day, size in ((10.1, 3), (11.35, 4), (12.6, 4))),
+        *(Happening(at(day), at(day) + 2 * HOUR, "orders", "batch", size) for day, size in ((10.1, 4), (11.35, 4), (12.6, 4))),
         *(Happening(at(13.5), at(28), service, "season_change") for service in services),
         Happening(at(14.2), at(16.2), "search", "error_burst", 0.7, marked=False),
         Happening(at(20), at(27), "postgres", "disk_full"),
@@ -88,26 +123,37 @@ class Story:
         days: how much of it.
     """
 
-    def __init__(self, home: Path, seed: int = 0, tell: Callable[[Told], None] = lambda _told: None, days: float = 28.0) -> None:
+    def __init__(
+        self,
+        home: Path,
+        seed: int = 0,
+        tell: Callable[[Told], None] = lambda _told: None,
+        days: float = DAYS,
+        start: int = START,
+    ) -> None:
         self._home = home
         self._tell = tell
         self._days = days
-        self.company = Simulation(seed=seed, step_seconds=STEP_SECONDS, script=script())
+        self._start = start
+        self.company = Simulation(seed=seed, start=start, step_seconds=STEP_SECONDS, script=script(start))
         self.told: list[Told] = []
         self._raised: dict[str, Incident] = {}
         self._decisions = 0
-        self._signals: set[tuple[int, str, str]] = set()
+        self._signals: dict[tuple[str, str], int] = {}
+        self._chapters = list(CHAPTERS)
         self._marked = self._tried = False
+        self._tolerated: set[tuple[int, int]] = set()
 
     def play(self) -> Iterator[float]:
         """Live through it; the share that is over, beat by beat."""
-        declared = read(SETTINGS, config.Config)
-        start, end = START, START + int(self._days * DAY)
+        declared = read(PACE + DECLARED, config.Config)
+        start, end = self._start, self._start + int(self._days * DAY)
         frames = self.company.deliveries(start, end)
         with Timelapse(declared, self._home, trained=self._trained) as running:
             for number, at in enumerate(range(start + BEAT, end + 1, BEAT)):
+                self._chapter(at - BEAT)
                 running.beat(at, cut(frames, at - BEAT, at, first=number == 0))
-                if at % LOOK == 0:
+                if (at - start) % LOOK == 0:
                     running.tick()
                     self._look(running)
                     self._operate(running)
@@ -115,6 +161,10 @@ class Story:
                 yield (at - start) / (end - start)
             running.settle()
             self._look(running)
+
+    def _chapter(self, at: int) -> None:
+        while self._chapters and at >= self._start + int(self._chapters[0][0] * DAY):
+            self._say(at, "chapter", self._chapters.pop(0)[1])
 
     def _say(self, at: int, kind: str, text: str) -> None:
         told = Told(at, kind, text)
@@ -127,7 +177,7 @@ class Story:
 
     def _look(self, running: Timelapse) -> None:
         for incident in running.store.list(limit=1000)[::-1]:
-            if incident.id not in self._raised:
+            if incident.id not in self._raised and not incident.labels.get("monitor"):
                 self._say(incident.started_at, "incident", f"{incident.severity}: {incident.title}")
             self._raised[incident.id] = incident
         decisions = running.loop.deployments.decisions(limit=1000)[::-1]
@@ -135,20 +185,30 @@ class Story:
             if decision.stage != "training":
                 self._say(decision.at, "decision", _words(decision))
         self._decisions = len(decisions)
+        for series, side, factor, _ in running.loop.tolerance.rows.iter_rows():
+            if (series, side) not in self._tolerated:
+                self._tolerated.add((series, side))
+                what = running.catalogue.get([series])[series]
+                self._say(
+                    running.at,
+                    "heard",
+                    f"{what} may score {factor:.1f} times as high before anybody is called: two said it was false",
+                )
         for model in running.config.models:
             for signal in running.loop.deployments.signals(model)[::-1]:
-                key = (signal.at, signal.monitor, signal.subject)
-                if key not in self._signals:
-                    self._signals.add(key)
+                # What is told again since it is worse has been read once here.
+                recent = self._signals.get((model, signal.monitor), -RECENT)
+                if signal.at - recent >= RECENT:
+                    self._signals[model, signal.monitor] = signal.at
                     self._say(signal.at, "signal", _spoken(model, signal))
 
     def _script(self, running: Timelapse) -> None:
         """What people do besides answering: mark an outage that nobody had noticed, and try out a version of their own."""
         standing = running.loop.deployments.standing("services")
         refused = [each for each in running.loop.deployments.decisions("services", 20) if each.stage == "refused"]
-        if refused and not self._marked and running.at >= START + 17 * DAY:
+        if refused and not self._marked and running.at >= self._start + 17 * DAY:
             self._marked = True
-            start, end = START + int(14.2 * DAY), START + int(16.2 * DAY)
+            start, end = (self._start + int(day * DAY) for day in (14.2, 16.2))
             running.store.add_window(Window(0, "outage", start, end, {"service": "search"}, "errors that nobody noticed"))
             self._say(
                 running.at,

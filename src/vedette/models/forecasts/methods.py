@@ -194,7 +194,7 @@ def forecast(y: Array, day: int, week: int, out: Array) -> None:
     recent = z[max(0, n - max(3 * day, 500)) :]
     level, alpha = _best_level(recent)
     _, long_rise = _slope(z[max(0, n - max(7 * day, 200)) :])
-    short = z[max(0, n - max(2 * day, 100)) :]
+    short = z[max(0, n - max(2 * day, 16)) :]
     line_end, line_rise = _slope(short)
     _damped(recent, out[_DAMPED])
     _ridge(y, day, week, out[_RIDGE])
