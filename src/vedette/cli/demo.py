@@ -18,14 +18,20 @@ from vedette.testing.simulation import DAY, START
 from vedette.testing.story import DAYS, DECLARED, Story, Told
 
 STYLES: Final = {
-    "chapter": "bold", "incident": "yellow", "decision": "green", "signal": "magenta", "operator": "cyan", "heard": "cyan", "training": "blue",
-}  # fmt: skip
+    "chapter": "bold",
+    "decision": "green",
+    "heard": "cyan",
+    "incident": "yellow",
+    "operator": "cyan",
+    "signal": "magenta",
+    "training": "blue",
+}
 #: Of one line: the reasons of a refusal are long, and kept in full.
 LONGEST: Final = 400
 OPENING: Final = """\
 A small company that does not exist: web, checkout, search, orders and a database, seven hosts, 49 metrics and their logs.
-You will see three weeks and a half of it pass. Everything but the company is real: the same detector, incidents, training, gates, signed
-registry, shadow, canary, roll-back and monitors that run live. Times are the company's.
+You will see three weeks and a half of it pass. Everything but the company is real: the same detector, incidents, training,
+gates, signed registry, shadow, canary, roll-back and monitors that run live. Times are the company's.
 """
 
 
@@ -49,9 +55,8 @@ def demo(home: Path | None, *, seed: int, look: bool) -> None:
 
         def tell(told: Told) -> None:
             style = STYLES.get(told.kind, "")
-            shown.console.print(
-                f"{_moment(told.at)}  {told.kind:<9} {visible(told.text)}", style=style, markup=False, soft_wrap=True
-            )
+            lead = f"\nday {(told.at - start) // DAY + 1}: " if told.kind == "chapter" else f"{_moment(told.at)}  {told.kind:<9} "
+            shown.console.print(lead + visible(told.text)[:LONGEST], style=style, markup=False, soft_wrap=True)
 
         for share in Story(place, seed, tell, start=start).play():
             shown.update(task, completed=share)

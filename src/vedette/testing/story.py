@@ -86,11 +86,11 @@ CHAPTERS: Final = (
     ),
     (
         17.0,
-        "Drift asked for a new version, and a gate refused it, since it had learnt the failures. A person marks them as an outage.",
+        "Drift asked for a new version, and a gate refused it: it had learnt the failures. A person marks them as an outage.",
     ),
     (
         20.0,
-        "The next version goes its way: in the shadow, for a share of the series, for all. The disk of the database begins to fill.",
+        "The next version goes its way: in the shadow, for a share of the series, for all. The database's disk begins to fill.",
     ),
     (21.0, "Somebody promotes a version of their own by hand, one that is far too nervous. How long will it last?"),
 )

@@ -18,6 +18,8 @@ Array = np.ndarray[Any, Any]
 #: A method whose error is that many times the least is not asked.
 WORSE: Final = 1.25
 ORIGINS: Final = 8
+#: What an origin counts against the one after it.
+RECENT: Final = 0.8
 #: Neighbouring steps whose errors are looked at together, on either side.
 NEAR: Final = 3
 
@@ -26,15 +28,17 @@ NEAR: Final = 3
 def _weights(errors: Array, skip: int, out: Array) -> None:
     """Weights from mean errors (origins, METHODS), without the origin `skip`."""
     means = np.zeros(METHODS)
-    count = 0
+    total = 0.0
     for origin in range(len(errors)):
         if origin != skip:
-            means += errors[origin]
-            count += 1
-    if count == 0:
+            # The first origin is the latest one.
+            share = RECENT**origin
+            means += share * errors[origin]
+            total += share
+    if total == 0.0:
         out[:] = 1.0 / METHODS
         return
-    means /= count
+    means /= total
     least = means.min()
     total = 0.0
     for method in range(METHODS):
