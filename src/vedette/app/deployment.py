@@ -133,7 +133,9 @@ class Rollouts:
         due = {name: each for name, each in due.items() if name not in self._router.desks}
         if all(self._seated.get(name) == each.revision for name, each in due.items()):
             return False
-        plans = []
+        # What is walked again after a crash is older than what was decided since: such a lane stays as it is until then.
+        later = self._models.keys() & standings.keys() - due.keys()
+        plans = [lane.plan for name, lane in self._fleet.lanes.items() if name in later]
         for name, standing in due.items():
             plan = self._plan(standing, at)
             if plan is not None:
