@@ -4,13 +4,13 @@ import shutil
 from contextlib import ExitStack
 from typing import Final
 
-import polars as pl
 import pytest
 
 from vedette import config
 from vedette.app.timelapse import Timelapse
 from vedette.core.document import read
 from vedette.core.types import Delivery
+from vedette.lake import reading
 from vedette.testing.simulation import DAY, DEFAULT, HOUR, START, Simulation
 
 #: Beats are hours of the company; what makes a checkpoint after each of them is left to the tests of the stream.
@@ -74,7 +74,7 @@ class Drill(Timelapse):
     def said_of(self, table="verdicts"):
         """The rows of a table, in the order of their time."""
         self._flow.flush()
-        return pl.scan_delta(str(self.home / "lake" / table)).sort("at", maintain_order=True).collect()
+        return reading(self.home / "lake", table).sort("at", maintain_order=True).collect()
 
 
 @pytest.fixture

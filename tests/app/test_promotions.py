@@ -16,6 +16,7 @@ from vedette.core.document import read
 from vedette.core.errors import NotFound, Rejected
 from vedette.core.types import Artefact, Card, Decision, Finding
 from vedette.deploy import Evidence, RolloutSettings, Side, next_step
+from vedette.web.failures import status_of
 
 VERSIONS = 4
 DECLARED = "models: {web: {family: anomalies}}\n"
@@ -78,8 +79,9 @@ def test_of_two_promotions_at_once_one_wins(fresh, first):
 def test_who_trained_a_version_does_not_approve_it_where_two_have_to(fresh):
     shelves, deployments = fresh
     strict = models(shelves, deployments, DECLARED + "registry: {two_people: true}\n")
-    with pytest.raises(Rejected, match="another person has to approve it"):
+    with pytest.raises(Rejected, match="another person has to approve it") as refused:
         strict.promote("web", 1, "ann", "I am sure")
+    assert status_of(refused.value) == 409
     assert deployments.standing("web").champion == 0
     assert strict.promote("web", 1, "bob", "").version == 1
 

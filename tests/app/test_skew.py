@@ -32,9 +32,7 @@ TOPICS = {
     "billing": "invoice price refund card tax",
     "login": "password token mail locked reset",
 }
-COMMON = (
-    "please help with this since monday morning in our office on second floor again and urgently because nobody can work".split()
-)
+COMMON = "please help with this since monday morning in our office on second floor again and urgently because nobody can work"
 START = datetime(2026, 1, 5, tzinfo=UTC)
 
 
@@ -54,7 +52,7 @@ def tickets(hours):
     for number in range(6 * hours.start, 6 * hours.stop):
         dice = random.Random(number)
         topic = dice.choice(list(TOPICS))
-        title = " ".join(dice.sample(TOPICS[topic].split(), 2) + dice.sample(COMMON, 6))
+        title = " ".join(dice.sample(TOPICS[topic].split(), 2) + dice.sample(COMMON.split(), 6))
         at = START + timedelta(minutes=10 * number)
         rows.append((at, "ticket", f"T{number}", None, title, {"topic": topic, "team": f"{topic} team"}, {}, None, None))
     return Delivery("desk", {"events": from_rows(rows, EVENTS)})

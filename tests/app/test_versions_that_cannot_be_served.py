@@ -3,10 +3,12 @@ stays, and people are told which file it is.
 """
 
 import time
+from dataclasses import replace
 
 import polars as pl
 import pytest
 
+from vedette.app.arrays import part, whole
 from vedette.core.types import Decision
 
 
@@ -108,3 +110,51 @@ def test_a_champion_trained_behind_another_recipe_is_refused_in_words(going_on, 
     assert "was trained behind the recipe" in running.decided()[0]
     assert "train it anew" in running.decided()[0]
     assert running.standing().champion == 0
+
+
+def test_a_version_that_was_signed_and_of_which_nothing_can_be_made_is_sent_back(going_on):
+    running = going_on()
+    registry = running.loop.shelves.registry
+    first = registry.load("services", 1)
+    arrays = {name: array for name, array in first.arrays.items() if name != "model/ids"}
+    registry.add(replace(first, arrays=arrays), {})
+    registry.add(replace(first, card=replace(first.card, parameters={"no_such": 1})), {})
+    registry.add(replace(first, arrays=whole("model", part(first.arrays, "model"))), {})
+    for version, words in ((2, "no detector can be made of it (KeyError: 'ids')"), (3, "no_such")):
+        decide(running, version, "champion")
+        running.live(0.5)
+        assert (running.standing().champion, running.loop.deployments.decisions("services")[0].move) == (1, "ROLL_BACK")
+        assert words in running.decided()[0]
+    decide(running, 4, "champion")
+    running.live(0.75)
+    assert running.standing().champion == 4
+    assert speaking(running) == {"4"}
+    assert running.loop.gauges() == {}
+
+
+FORECASTS = """
+flow: {flush_seconds: 86400, checkpoint_seconds: 86400}
+models:
+  disks: {family: forecasts, match: {name: disk_used_ratio}, window_days: 8, retrain: {automatic: false}}
+"""
+
+
+@pytest.mark.parametrize("how", ["damaged", "another recipe"])
+def test_a_forecaster_that_cannot_be_served_is_sent_back_and_told(drill, how):
+    running = drill(declared=FORECASTS)
+    running.live(8, 24.0)
+    running.train("disks", "the first")
+    running.tick()
+    assert running.standing("disks").champion == 1
+    made = running.said_of("forecasts").height
+    assert made > 0
+    running.end()
+    if how == "damaged":
+        damage(running.home, 1, model="disks")
+    running = drill(day=8, declared=FORECASTS + ("" if how == "damaged" else "prepare: {gap_intervals: 7}\n"))
+    running.live(0.25)
+    running.tick()
+    assert running.said_of("forecasts").height == made
+    assert running.standing("disks").champion == 0
+    assert ("state.safetensors" if how == "damaged" else "trained behind the recipe") in running.decided("disks")[0]
+    assert [each.severity for each in running.loop.deployments.signals("disks") if each.monitor == "registry"] == ["critical"]

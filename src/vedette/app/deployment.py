@@ -187,13 +187,15 @@ class Rollouts:
         """A version that was trained behind the recipe that is in use.
 
         Raises:
-            Rejected: it was trained behind another.
+            Rejected: it was trained behind another, or nothing can be made of it.
             BadRecord: a class model learnt from a column that is not there any more.
         """
         artefact = self._artefact(model, version)
         if model in self._router.desks:
             require_columns(artefact, self._models[model])
         require_recipe(artefact.card, recipe)
+        if model not in self._router.desks:
+            self._fleet.trial(artefact.card.parameters, part(artefact.arrays, "model"))
         return artefact
 
     def _artefact(self, model: str, version: int) -> Artefact:

@@ -78,10 +78,19 @@ class Oversight:
     def change(self, model: str, champion: Artefact | None) -> None:
         """Another champion, or none: its monitors begin anew, but for the cap, which is of all versions together."""
         before = self._watching.pop(model, None)
-        if champion is not None:
-            watching = self._watching[model] = Watching(champion, self._models[model])
+        watching = self._watched(model, champion) if champion is not None else None
+        if watching is not None:
+            self._watching[model] = watching
             if before is not None:
                 watching.cap.inherit(before.cap)
+
+    def _watched(self, model: str, champion: Artefact) -> Watching | None:
+        """None where it holds no baselines, or those of another release, or its model is not declared any more."""
+        try:
+            return Watching(champion, self._models[model])
+        except (LookupError, TypeError, ValueError) as error:
+            log.warning("a champion cannot be watched", model=model, version=champion.card.version, reason=repr(error))
+            return None
 
     def observe(
         self, at: int, points: pl.DataFrame, series: pl.DataFrame, verdicts: pl.DataFrame
@@ -118,9 +127,11 @@ class Oversight:
             return
         for model, version in msgspec.json.decode(state["versions"].tobytes(), type=dict[str, int]).items():
             try:
-                watching = Watching(self._shelf.load(model, version), self._models[model])
-            except (VedetteError, KeyError) as error:
+                watching = self._watched(model, self._shelf.load(model, version))
+            except VedetteError as error:
                 log.warning("a champion cannot be watched", model=model, version=version, reason=str(error))
+                continue
+            if watching is None:
                 continue
             for name, each in watching.parts().items():
                 each.load(part(state, f"{model}/{name}"))

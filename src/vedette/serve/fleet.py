@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from vedette.core.errors import Rejected
 from vedette.core.frames import VERDICTS, conform
 from vedette.core.types import State
 from vedette.serve.scorer import Detector
@@ -177,6 +178,18 @@ class Fleet:
             if lane.plan != plan:
                 self.lanes[model] = lane.change(plan, lambda seat, model=model: learnt(model, seat))  # type: ignore[misc]
         self.forget()
+
+    def trial(self, parameters: Parameters, learnt: State) -> None:
+        """Make a detector and let it go.
+
+        Raises:
+            Rejected: none can be made of that.
+        """
+        try:
+            joined(self._build(parameters).state(), learnt)
+            self._build(parameters).load({name: array.copy() for name, array in learnt.items()})
+        except _FAULTS as error:
+            raise Rejected(f"no detector can be made of it ({type(error).__name__}: {error})") from error
 
     def score(self, frame: pl.DataFrame, at: int) -> pl.DataFrame:
         """POINTS sorted by (series, at) -> VERDICTS, one row a row."""
