@@ -68,7 +68,9 @@ class Mirror:
         settings: which MLflow.
     """
 
-    def __init__(self, home: Path, registry: Registry, aliases: Callable[[str], Mapping[str, int]], settings: RegistrySettings | None = None) -> None:
+    def __init__(
+        self, home: Path, registry: Registry, aliases: Callable[[str], Mapping[str, int]], settings: RegistrySettings | None = None
+    ) -> None:
         self._home = home.resolve()
         self._copies = self._home / "mlflow"
         self._registry = registry
