@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from vedette.app import home as at_home
+from vedette.core.errors import ConfigError
 from vedette.testing.ledger import Ledger, parse
 from vedette.testing.process import Process
 
@@ -71,3 +72,10 @@ def test_a_home_that_cannot_be_written_is_refused_in_words(tmp_path):
     assert answer.returncode == 2
     assert f"--home {tmp_path / 'file'}: it cannot be written" in answer.stderr
     assert "Traceback" not in answer.stderr
+
+
+@pytest.mark.parametrize("name", ["a home", "50%", "über"])
+def test_a_home_whose_tables_could_not_be_read_back_is_refused_before_anything_is_written(tmp_path, name):
+    with pytest.raises(ConfigError, match="name another folder"), at_home.held(tmp_path / name):
+        pass
+    assert not (tmp_path / name).exists()

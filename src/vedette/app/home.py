@@ -4,10 +4,11 @@ import fcntl
 import getpass
 import json
 import os
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
@@ -32,6 +33,8 @@ __all__ = [
     "write_status",
 ]
 STATUS = "status.json"
+#: What an address spells otherwise than a path: the reader of the tables looks for their files under the address.
+UNREADABLE: Final = re.compile(r"[^\x21-\x7e]|[\"#%<>?\[\\\]^`{|}]")
 
 
 @contextmanager
@@ -39,8 +42,11 @@ def held(home: Path) -> Iterator[None]:
     """`home`, made for its owner where it is missing, for this process alone while entered.
 
     Raises:
-        ConfigError: it cannot be written, or another process has it.
+        ConfigError: it cannot be written, its tables could not be read back, or another process has it.
     """
+    odd = UNREADABLE.search(str(home.resolve()))
+    if odd:
+        raise ConfigError([f"--home {home}: tables cannot be read back from a path with '{odd[0]}' in it; name another folder"])
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(home / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
