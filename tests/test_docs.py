@@ -17,6 +17,12 @@ BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)(#[^)]*)?\)|`(docs/[\w./-]+)`")
 
 
+def linked(page):
+    """The files that a page leads to."""
+    found = LINK.findall(page.read_text(encoding="utf-8"))
+    return [(ROOT / from_root if from_root else page.parent / relative).resolve() for relative, _, from_root in found]
+
+
 @pytest.mark.parametrize("room", ROOMS)
 def test_every_room_has_its_page(room):
     assert (DOCS / f"{ELSEWHERE.get(room, room)}.md").is_file()
@@ -38,17 +44,15 @@ def test_every_verb_is_described():
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_link_leads_somewhere(page):
-    for relative, _, from_root in LINK.findall(page.read_text(encoding="utf-8")):
-        assert (ROOT / from_root if from_root else page.parent / relative).exists(), relative or from_root
+    assert [each for each in linked(page) if not each.exists()] == []
 
 
 def test_every_page_can_be_found_from_the_readme():
-    reached, ahead = set(), [ROOT / "README.md"]
+    reached, ahead = set(), {ROOT / "README.md"}
     while ahead:
         page = ahead.pop()
         reached.add(page)
-        links = [from_root and ROOT / from_root or page.parent / relative for relative, _, from_root in LINK.findall(page.read_text())]
-        ahead += {each.resolve() for each in links if each.suffix == ".md"} - reached
+        ahead |= {each for each in linked(page) if each.suffix == ".md"} - reached
     assert set(PAGES) <= reached
 
 
