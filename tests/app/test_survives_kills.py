@@ -20,6 +20,8 @@ from vedette.testing.ledger import Ledger, parse
 from vedette.testing.process import Process
 
 LOG = logging.getLogger(__name__)
+#: Places of examples, and of trainings, which have a test of their own.
+ELSEWHERE = ("doc.", "train.", "registry.")
 KILLS = int(os.environ.get("VEDETTE_KILLS", "1"))
 RECORDS = int(os.environ.get("VEDETTE_RECORDS", "10000"))
 #: Limits of time hold on an idle machine; on a shared one they are this much longer.
@@ -57,7 +59,7 @@ class Sender(threading.Thread):
 @pytest.mark.xdist_group("processes")
 def test_killed_at_random_and_at_every_failpoint_nothing_acknowledged_is_lost_or_doubled(tmp_path):
     dice, ledger = random.Random(SEED), Ledger("kills")
-    places = [f"{name}=kill:{dice.randint(1, 2)}" for name in sorted(NAMES) if not name.startswith("doc.")]
+    places = [f"{name}=kill:{dice.randint(1, 2)}" for name in sorted(NAMES) if not name.startswith(ELSEWHERE)]
     places += ["" for _ in range(KILLS)]
     dice.shuffle(places)
     waits = []

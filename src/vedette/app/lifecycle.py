@@ -28,7 +28,7 @@ from vedette.retrain import Known, wish
 DAY: Final = 86_400_000_000
 WEEK: Final = 7 * DAY
 #: How often late figures are looked at, microseconds: they need days to change.
-LATE: Final = 6 * 3_600_000_000
+LATE: Final = 12 * 3_600_000_000
 #: Versions of forecasters that are kept in memory.
 CACHED: Final = 8
 #: Answers that a promise on operators' verdicts is held against: what a model must reach where its card cannot say.

@@ -29,7 +29,8 @@ from vedette.prepare import StandardRecipe
 from vedette.serve.checkpoints import Checkpoints
 from vedette.serve.scorer import Scorer
 
-DAY: Final = 86_400_000_000
+#: How often the lake is tidied: its files are few, and each round looks at all of them.
+TIDY: Final = 8 * 86_400_000_000
 
 
 class _Handed:
@@ -133,7 +134,7 @@ class Timelapse:
     def tick(self) -> None:
         """Look after the models, as is done live every few seconds."""
         self._flow.flush()
-        if self.at - self._tidied >= DAY:
+        if self.at - self._tidied >= TIDY:
             self._tidied = self.at
             self.lake.maintain(self.at)
         self._lifecycle.tick(self.at)

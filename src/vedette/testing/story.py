@@ -106,7 +106,7 @@ def script(start: int = START) -> tuple[Happening, ...]:
     return (
         Happening(at(3.4), at(3.4) + HOUR, "web", "deployment"),
         Happening(at(9.45), at(9.45) + 3 * HOUR, "checkout", "outage"),
-        *(Happening(at(day), at(day) + 2 * HOUR, "orders", "batch", size) for day, size in ((10.1, 4), (11.35, 4), (12.6, 4))),
+        *(Happening(at(day), at(day) + 2 * HOUR, "orders", "batch", size) for day, size in ((10.1, 4), (11.35, 4), (12.6, 3))),
         *(Happening(at(13.5), at(28), service, "season_change") for service in services),
         Happening(at(14.2), at(16.2), "search", "error_burst", 0.7, marked=False),
         Happening(at(20), at(27), "postgres", "disk_full"),
