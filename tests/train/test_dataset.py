@@ -136,3 +136,10 @@ def test_the_digest_does_not_change_with_when_and_how_it_was_read(name):
 
 def test_every_field_of_a_manifest_is_one_or_the_other():
     assert set(asdict(MANIFEST)) == set(MATTERS) | set(IS_NOTHING)
+
+
+def test_a_thousand_spans_of_a_series_cost_no_pair_of_a_row_and_a_span_each():
+    # Pairs of them would be 400 million rows, 10 GB.
+    rows = pl.DataFrame({"series": 1, "at": pl.int_range(400_000, eager=True), "value": 0.0}).cast(ROWS)
+    spans = pl.DataFrame({"series": 1, "start": pl.int_range(0, 400_000, 400, eager=True), "why": "declared"})
+    assert without(rows, spans.with_columns(end=pl.col("start") + 40).select(list(SPANS)).cast(SPANS)).height == 360_000

@@ -80,33 +80,20 @@ def inside(rows: pl.DataFrame, spans: pl.DataFrame) -> pl.Series:
     >>> inside(rows, pl.DataFrame({"series": [2], "start": [0], "end": [9], "why": ["outage"]}, schema=SPANS)).to_list()
     [False, True]
     """
-    at, hit = rows["at"].to_physical(), pl.repeat(value=False, n=rows.height, eager=True, dtype=pl.Boolean)
-    for series, start, end in spans.select("series", "start", "end").unique().iter_rows():
-        within = (at >= start) & (at < end)
-        hit |= within if series is None else within & (rows["series"] == series)
-    return hit
+    asked = rows.select("series", at=pl.col("at").to_physical()).with_row_index("row").sort("at")
+    # How far anything reaches that has begun by then: one look a row, however many spans there are.
+    begun = spans.sort("start").select("series", "start", reach=pl.col("end").cum_max().over("series"))
+    begun = begun.unique(["series", "start"], keep="last", maintain_order=True)
+    common, own = (begun.filter(pl.col("series").is_null()).drop("series"), begun.filter(pl.col("series").is_not_null()))
+    found = asked.join_asof(own, left_on="at", right_on="start", by="series", check_sortedness=False)
+    found = found.join_asof(common, left_on="at", right_on="start", suffix="_of_all")
+    hit = (pl.max_horizontal("reach", "reach_of_all") > pl.col("at")).fill_null(value=False)
+    return found.sort("row").select(hit).to_series()
 
 
 def without(rows: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
-    """The rows that lie in no span; spans of one series are looked for in its rows alone."""
-    if spans.is_empty() or rows.is_empty():
-        return rows
-    common = merged(spans.filter(pl.col("series").is_null()))
-    own = spans.filter(pl.col("series").is_not_null())
-    at = pl.col("at").to_physical()
-    for start, end in common:
-        rows = rows.filter((at < start) | (at >= end))
-    if own.is_empty():
-        return rows
-    touched = rows.with_row_index("row").filter(pl.col("series").is_in(own["series"].unique().implode()))
-    pairs = touched.select("row", "series", at=at).join_where(
-        own.select(other="series", start="start", end="end"),
-        pl.col("series") == pl.col("other"),
-        pl.col("at") >= pl.col("start"),
-        pl.col("at") < pl.col("end"),
-    )
-    dropped = pairs["row"].unique()
-    return rows.with_row_index("row").filter(~pl.col("row").is_in(dropped.implode())).drop("row")
+    """The rows that lie in no span."""
+    return rows if spans.is_empty() or rows.is_empty() else rows.filter(~inside(rows, spans))
 
 
 def merged(spans: pl.DataFrame) -> list[tuple[int, int]]:

@@ -38,7 +38,7 @@ def past(
     """Lay the values that outages had into later points, at the same time of day.
 
     Args:
-        rows: POINTS that hold the outages as they were.
+        rows: POINTS sorted by series and time that hold the outages as they were.
         into: POINTS sorted by series and time, where they are laid.
         outages: those to be laid; one that there is no room for is left out.
         taken: stretches of time in `into` that are no place for another, UTC microseconds.
@@ -50,11 +50,15 @@ def past(
         return into, pl.DataFrame(schema=WINDOWS)
     first, last = int(into["at"].dt.timestamp("us").min()), int(into["at"].dt.timestamp("us").max())  # type: ignore[arg-type]
     held, parts, found = list(taken), [], []
+    keys = _keys(rows)
     for outage in outages:
         moved = _moved(outage, first, last, held)
-        at = pl.col("at").dt.timestamp("us")
-        own = rows.filter(pl.col("series").is_in(list(outage.series)) & (at >= outage.start) & (at < outage.end))
-        if moved is None or own.is_empty():
+        if moved is None:
+            continue
+        own = pl.concat(
+            [rows[_stretched(keys, each, outage.start, outage.end)] for each in sorted(outage.series)] or [rows.clear()]
+        )
+        if own.is_empty():
             continue
         held.append((outage.start + moved, outage.end + moved))
         parts.append(own.select("series", pl.col("at") + pl.duration(microseconds=moved), "value"))
@@ -152,11 +156,21 @@ def _moved(outage: Outage, first: int, last: int, taken: Sequence[tuple[int, int
 def _replaced(into: pl.DataFrame, windows: pl.DataFrame, parts: list[pl.DataFrame]) -> pl.DataFrame:
     if not parts:
         return into
-    at = into["at"].dt.timestamp("us")
-    gone = pl.repeat(value=False, n=into.height, eager=True, dtype=pl.Boolean)
+    keys, gone = _keys(into), np.zeros(into.height, np.bool_)
     for _, series, start, end in windows.iter_rows():
-        gone |= (into["series"] == series) & (at >= start) & (at < end)
-    return pl.concat([into.filter(~gone), *(each.select(into.columns) for each in parts)]).sort("series", "at")
+        gone[_stretched(keys, series, start, end)] = True
+    return pl.concat([into.filter(~pl.Series(gone)), *(each.select(into.columns) for each in parts)]).sort("series", "at")
+
+
+def _keys(points: pl.DataFrame) -> tuple[Array, Array]:
+    return points["series"].to_numpy(), points["at"].dt.timestamp("us").to_numpy()
+
+
+def _stretched(keys: tuple[Array, Array], series: int, start: int, end: int) -> slice:
+    """Where, in points sorted by series and time, those of one series in [start, end) are."""
+    first, last = np.searchsorted(keys[0], series), np.searchsorted(keys[0], series, side="right")
+    low, high = np.searchsorted(keys[1][first:last], (start, end))
+    return slice(int(first + low), int(first + high))
 
 
 def _stretch(at: Array, rng: np.random.Generator, taken: Sequence[tuple[int, int]]) -> tuple[int, int] | None:
