@@ -101,3 +101,29 @@ def test_a_class_model_that_was_damaged_while_we_were_down_is_sent_back_in_words
         assert (decision.move, decision.version) == ("ROLL_BACK", 1)
         assert "state.safetensors" in decision.reason
         assert any("state.safetensors" in each.title for each in running.store.list())
+
+
+def test_a_class_model_tells_its_age_and_when_its_answers_are_others_than_what_it_learnt(topics):
+    with begun(topics, CLASSES + "    monitor: {verdicts: 60}\n") as running:
+        pass_hours(running, range(98, 118))
+        usual = running.loop.gauges()["topics"]
+        assert usual["age_seconds"] > 0
+        assert usual["drift_classes"] < 1
+        start = START + timedelta(hours=118)
+        rows = [
+            (start, "ticket", f"N{each}", None, "switch router latency", {"team": "network team"}, {}, None, None)
+            for each in range(600)
+        ]
+        running.beat(int(start.timestamp() * 1e6) + HOUR, Delivery("desk", {"events": from_rows(rows, EVENTS)}))
+        assert running.loop.gauges()["topics"]["drift_classes"] > 1
+
+
+def test_after_a_restart_the_class_model_of_the_checkpoint_goes_on_with_what_was_counted_of_it(topics):
+    with begun(topics) as running:
+        pass_hours(running, range(98, 100))
+        before = running.loop.router.desks["topics"].sums.copy()
+        assert before[0, 0] > 0
+    with begun(topics) as running:
+        pass_hours(running, range(100, 101))
+        assert running.loop.router.desks["topics"].champion is not None
+        assert running.loop.router.desks["topics"].sums[0, 0] == before[0, 0] + 6

@@ -158,9 +158,11 @@ class Rollouts:
             return False
         self._seated[name] = standing.revision
         desk = self._router.desks[name]
-        before = (desk.champion, desk.other)
+        # After a restart those of the checkpoint sit there already, and what was counted of them goes on.
+        if [_label(each) for each in (desk.champion, desk.other)] == [_label(each) for each in seats]:
+            return False
         desk.seat(*seats)
-        return before != (desk.champion, desk.other)
+        return True
 
     def _plan(self, standing: Standing, at: int) -> Plan | None:
         """Who is to sit in the lane; None where a version could not be loaded: then it was sent back."""
@@ -277,6 +279,10 @@ def refuse(
     signal = Signal(at, "registry", label, "critical", decision.reason, advice)
     deployments.tell(standing.model, (signal,))
     store.upsert([of_signal(standing.model, signal)])
+
+
+def _label(artefact: Artefact | None) -> str:
+    return artefact.card.label if artefact else ""
 
 
 def _side(tally: Tally) -> Side:

@@ -78,6 +78,7 @@ class Lifecycle:
         self._looked: dict[str, int] = {}
         self._held: dict[str, str] = {}
         self._first = self._measured = 0
+        self._trained: dict[str, int] = {}
         self._cached: dict[tuple[str, int], Artefact] = {}
 
     def tick(self, at: int) -> None:
@@ -93,9 +94,15 @@ class Lifecycle:
 
     # Forecasts.
 
+    def forecasters(self, at: int) -> dict[str, dict[str, float]]:
+        """By model of forecasts, the age of its champion at `at` (UTC microseconds), and how far what came was from its bounds."""
+        ages = {name: (at - trained) / 1e6 for name, trained in list(self._trained.items())}
+        return {name: {"age_seconds": age, **self._outlooks.gauges(name)} for name, age in ages.items()}
+
     def _forecast(self, name: str, model: config.Model, at: int) -> None:
         standing = self._deployments.standing(name)
         if not standing.champion:
+            self._trained.pop(name, None)
             return
         beside = standing.previous if standing.stage == "probation" else standing.candidate
         versions = []
@@ -106,6 +113,7 @@ class Lifecycle:
                 probation = model.rollout.probation_hours > 0
                 refuse(standing, version, at, error, self._deployments, self._store, probation=probation)
                 return
+        self._trained[name] = versions[0].card.trained_at
         if not self._outlooks.due(name, versions, at) or not beside:
             return
         evidence = self._outlooks.evidence(name, standing.judged, standing.champion + beside - standing.judged, standing.since, at)

@@ -80,6 +80,8 @@ class Loop:
             self.oversight.change,
         )
         self.turn: Callable[[int], bool] = rollouts.turn
+        self._clock = clock
+        self._forecasters: Callable[[int], Mapping[str, Mapping[str, float]]] = lambda _at: {}
         self.models = Models(declared, self.shelves, self.deployments, clock, self.gauges)
         self.serving = Serving(declared, self.shelves, self.deployments)
 
@@ -90,7 +92,9 @@ class Loop:
     def lifecycle(self, train: Callable[[str, str], None], training: Callable[[str], bool]) -> Lifecycle:
         """What is done beside the stream."""
         kept = (self.shelves, self.deployments, self._store, self._lake)
-        return Lifecycle(self._declared, *kept, train, training, self.gauges, self._recipe)
+        beside = Lifecycle(self._declared, *kept, train, training, self.gauges, self._recipe)
+        self._forecasters = beside.forecasters
+        return beside
 
     def publish(self, changes: Sequence[Incident | tuple[str, Signal]]) -> None:
         """Keep incidents, and what monitors said; what is critical becomes an incident too."""
@@ -110,7 +114,8 @@ class Loop:
 
     def gauges(self) -> Mapping[str, Mapping[str, float]]:
         """By model, what its monitors measure."""
-        return self.oversight.gauges()
+        at = self._clock()
+        return {**self.oversight.gauges(), **self.router.gauges(at), **self._forecasters(at)}
 
     def standings(self) -> list[dict[str, Any]]:
         """Where the versions of each declared model stand, for people."""

@@ -21,9 +21,13 @@ from vedette.core.types import Artefact
 from vedette.deploy import Evidence, Side
 from vedette.lake import Lake, reading
 from vedette.models.forecasts import Outlook
+from vedette.monitor import coverage
 
 #: Weeks of history that a forecast is made from at most: eight times the same hour of the week.
 DAYS: Final = 57.0
+WEEK: Final = 7 * 86_400_000_000
+#: A version whose bounds held everything when it was judged promised no more than this.
+LEAST_OUTSIDE: Final = 0.1
 
 log = structlog.get_logger()
 
@@ -71,6 +75,7 @@ class Outlooks:
         self._store = store
         self._declared = declared
         self._made: dict[str, int] = {}
+        self._drift: dict[str, dict[str, float]] = {}
 
     def due(self, name: str, versions: list[Artefact], at: int) -> bool:
         """Make the forecasts of `versions`, the champion first, where a step has passed since the last; whether it had."""
@@ -84,6 +89,7 @@ class Outlooks:
         except (Rejected, NotFound) as error:
             log.warning("no forecast was made", model=name, reason=str(error))
             return False
+        self._drift[name] = _drift(self._lake.root, versions[0], made.points, at)
         self._lake.append_now("forecasts", made.forecasts)
         if model.limit is not None:
             champion = versions[0].card
@@ -91,6 +97,10 @@ class Outlooks:
             found = crossing(mine, model.limit, model.limit_side)
             self._store.upsert(ahead(found, made.infos, self._store.open(), champion.label, model.limit, at))
         return True
+
+    def gauges(self, name: str) -> dict[str, float]:
+        """What was last measured of the forecasts of a model that came true; nothing before some did."""
+        return self._drift.get(name, {})
 
     def evidence(self, name: str, own: int, other: int, since: int, at: int) -> Evidence:
         """How far two versions were from what came, in half widths of the other's bounds, since a stage began."""
@@ -114,6 +124,15 @@ def live_error(lake: Path, name: str, version: int, came: pl.DataFrame, since: i
     said = reading(lake, "forecasts").filter((pl.col("model") == name) & (pl.col("version") == str(version)))
     found = said.filter(pl.col("at").dt.timestamp("us") >= since).collect().join(came, on=["series", "at"], how="inner")
     return found.select("at", "value", "yhat", yhat_lower="yhat_lower_80", yhat_upper="yhat_upper_80")
+
+
+def _drift(lake: Path, champion: Artefact, came: pl.DataFrame, at: int) -> dict[str, float]:
+    """How often the last week was outside the bounds of 80 per cent, as a share of what is borne: twice as often as promised."""
+    rows = live_error(lake, champion.card.name, champion.card.version, came, at - WEEK)
+    if rows.is_empty():
+        return {}
+    outside = 1.0 - coverage(rows).value
+    return {"drift_bounds": outside / (2 * max(1.0 - champion.card.metrics.get("coverage_80", 0.8), LEAST_OUTSIDE))}
 
 
 def _side(scaled: pl.DataFrame, version: int) -> Side:

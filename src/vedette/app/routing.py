@@ -9,14 +9,18 @@ import polars as pl
 import structlog
 
 from vedette import config
+from vedette.app.arrays import part
 from vedette.app.events import features_of, loaded, read
 from vedette.core.errors import VedetteError
 from vedette.core.frames import LABELS
 from vedette.core.types import Artefact, State
 from vedette.deploy import Evidence, Side
+from vedette.monitor import stability
 
 #: A class is said with its probability, under the label and this.
 PROBABILITY: Final = "_probability"
+#: Answers after which older ones count by half: what is live is compared, not all that ever was.
+RECENT: Final = 20_000
 
 log = structlog.get_logger()
 
@@ -37,6 +41,7 @@ class Desk:
         self.other: Artefact | None = None
         self._ready: dict[int, Any] = {}
         self.sums = np.zeros((2, 4))
+        self.spoken = np.zeros(0)
 
     def seat(self, champion: Artefact | None, other: Artefact | None) -> None:
         """These two from now on; what was counted of others is forgotten."""
@@ -44,6 +49,7 @@ class Desk:
         kept = {each.card.version: each for each in (champion, other) if each is not None}
         self._ready = {version: loaded(each.arrays, each.card.parameters) for version, each in kept.items()}
         self.sums = np.zeros((2, 4))
+        self.spoken = np.zeros(len(self._ready[champion.card.version].classes) if champion is not None else 0)
 
     def ask(self, artefact: Artefact, events: pl.DataFrame) -> pl.DataFrame:
         """`label, probability`, an event a row."""
@@ -56,6 +62,28 @@ class Desk:
         known = truth.is_not_null()
         wrong = (said["label"] != truth).fill_null(value=True) & known
         self.sums[row] += (said.height, said["label"].null_count(), int(known.sum()), int(wrong.sum()))
+
+    def hear(self, said: pl.DataFrame) -> None:
+        """Count how often the champion says which class."""
+        if self.champion is None:
+            return
+        counts = dict(said["label"].drop_nulls().value_counts().iter_rows())
+        self.spoken += [counts.get(each, 0) for each in self._ready[self.champion.card.version].classes]
+        if self.spoken.sum() > RECENT:
+            self.spoken /= 2
+
+    def gauges(self, at: int) -> dict[str, float]:
+        """The age of the champion at `at`, and how far its answers are spread otherwise than the classes it learnt.
+
+        The drift is a stability index as a share of what is borne; none is told before there are enough answers.
+        """
+        if self.champion is None:
+            return {}
+        found, settings = {"age_seconds": (at - self.champion.card.trained_at) / 1e6}, self.model.monitor
+        learnt = part(self.champion.arrays, "profile").get("classes", np.zeros(0))
+        if self.spoken.sum() >= settings.verdicts and learnt.shape == self.spoken.shape:
+            found["drift_classes"] = stability(learnt * (self.spoken.sum() / learnt.sum()), self.spoken) / settings.psi
+        return found
 
     def evidence(self) -> Evidence:
         """What was seen of the candidate beside the champion."""
@@ -102,6 +130,8 @@ class Router:
                 continue
             desk.count(row, answer, truth)
             said = answer if row == 0 else said
+        if said is not None:
+            desk.hear(said)
         if said is None:
             return events
         answers = iter(said.select("label", "probability").iter_rows())
@@ -109,10 +139,15 @@ class Router:
                   zip(events["labels"].to_list(), mine.to_list(), strict=True)]  # fmt: skip
         return events.with_columns(labels=pl.Series("labels", labels, dtype=LABELS))
 
+    def gauges(self, at: int) -> dict[str, dict[str, float]]:
+        """By model, what is measured of its champion at `at`, UTC microseconds."""
+        return {name: desk.gauges(at) for name, desk in self.desks.items() if desk.champion is not None}
+
     def state(self) -> State:
         """Which versions sit where, and what was counted."""
         seats = {name: [_version(desk.champion), _version(desk.other)] for name, desk in self.desks.items()}
-        counts = {f"sums/{name}": desk.sums for name, desk in self.desks.items()}
+        counts: dict[str, np.ndarray] = {f"sums/{name}": desk.sums for name, desk in self.desks.items()}
+        counts |= {f"spoken/{name}": desk.spoken for name, desk in self.desks.items()}
         return counts | {"seats": np.frombuffer(msgspec.json.encode(seats), np.uint8)}
 
     def load(self, state: State) -> None:
@@ -129,6 +164,7 @@ class Router:
                 continue
             self.desks[name].seat(champion, other)
             self.desks[name].sums = state[f"sums/{name}"].copy()
+            self.desks[name].spoken = state.get(f"spoken/{name}", self.desks[name].spoken).copy()
 
 
 def _spoken(model: config.Model, label: str | None, probability: float | None) -> dict[str, str]:

@@ -23,6 +23,7 @@ from vedette.monitor.prediction import PredictionMonitor, ScoreBaseline
 from vedette.monitor.quality import QualityMonitor
 from vedette.monitor.settings import MonitorSettings
 from vedette.monitor.staleness import StalenessMonitor
+from vedette.monitor.statistics import stability
 
 __all__ = [
     "DriftMonitor",
@@ -40,4 +41,5 @@ __all__ = [
     "false_alarms",
     "forecast_error",
     "precision",
+    "stability",
 ]

@@ -77,8 +77,11 @@ class Classes:
         return look(objective, self.space(model), self.usual(model))
 
     def fit(self, dataset: Dataset, parameters: Parameters, model: config.Model, rival: Rival | None) -> State:  # noqa: ARG002
-        """The classifier from all labelled events."""
-        return whole("model", _fitted(dataset.rows, parameters).state())
+        """The classifier from all labelled events, and how many of each class there were, which its answers are held against."""
+        made = _fitted(dataset.rows, parameters)
+        counts = dict(dataset.rows["label"].value_counts().iter_rows())
+        classes = np.array([counts[each] for each in made.classes], np.float64)
+        return whole("model", made.state()) | whole("profile", {"classes": classes})
 
     def judge(
         self,
