@@ -6,7 +6,6 @@ from typing import Any, Final
 
 import numpy as np
 import polars as pl
-from scipy.special import stdtrit
 
 from vedette.core.errors import BadRecord
 from vedette.core.types import Severity, Signal, State
@@ -251,6 +250,8 @@ def _hourly(at: pl.Series, value: pl.Series) -> Estimate:
     hours = sound.group_by("hour").agg(pl.col("value").mean()).sort("hour")["value"].to_numpy()
     if len(hours) == 0:
         return Estimate(float("nan"), -np.inf, np.inf, "late truth", 0.0)
+    from scipy.special import stdtrit
+
     alike = float(echo(hours))
     size = max(len(hours) * (1.0 - alike) / (1.0 + alike), 1.0)
     deviation = float(hours.std(ddof=1)) / np.sqrt(size) if len(hours) > 1 else np.inf
