@@ -5,11 +5,11 @@ The stream itself never waits for any of it. Trainings are handed to `train`: li
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Final
 
 import polars as pl
 import structlog
-from deltalake import DeltaTable
 
 from vedette import config
 from vedette.act import IncidentStore
@@ -18,7 +18,7 @@ from vedette.app.deployment import UNSERVABLE, refuse, require_recipe
 from vedette.app.outlook import Outlooks, live_error
 from vedette.app.shelves import Shelves
 from vedette.app.steps import KEPT, stepped
-from vedette.core.errors import Rejected, Transient, VedetteError
+from vedette.core.errors import Rejected, VedetteError
 from vedette.core.types import Artefact, Decision, Signal
 from vedette.deploy import Deployments, Standing, next_step
 from vedette.lake import Lake
@@ -77,7 +77,6 @@ class Lifecycle:
         self._performance: dict[tuple[str, int], PerformanceMonitor] = {}
         self._looked: dict[str, int] = {}
         self._held: dict[str, str] = {}
-        self._first = self._measured = 0
         self._trained: dict[str, int] = {}
         self._cached: dict[tuple[str, int], Artefact] = {}
 
@@ -228,19 +227,9 @@ class Lifecycle:
         return tuple(each for each in self._deployments.signals(name, since) if each.at > since)
 
     def _days(self, at: int) -> float:
-        """Days of metrics that the lake holds; its first time is looked up once a day."""
-        if at - self._measured >= DAY or not self._first:
-            self._measured = at
-            try:
-                parts = DeltaTable(str(self._lake.root / "metrics")).partitions()
-            except OSError as error:
-                raise Transient(f"the lake cannot be read now: {error}") from error
-            days = sorted(str(each["day"]) for each in parts)
-            self._first = self._begin(days[0]) if days else 0
-        return (at - self._first) / DAY if self._first else 0.0
-
-    def _begin(self, day: str) -> int:
-        """The first time in the metrics of a day, UTC microseconds."""
-        rows = self._lake.scan("metrics").filter(pl.col("day") == pl.lit(day).str.to_date())
-        first = rows.select(pl.col("at").min().dt.timestamp("us")).collect().item()
-        return int(first or 0)
+        """Days of metrics that the lake holds, by the folder of its first day: nothing of it is opened for that."""
+        days = sorted(each.name.removeprefix("day=") for each in (self._lake.root / "metrics").glob("day=*"))
+        if not days:
+            return 0.0
+        first = datetime.fromisoformat(days[0]).replace(tzinfo=UTC)
+        return at / DAY - first.timestamp() * 1e6 / DAY

@@ -10,6 +10,7 @@ from vedette.core.errors import BadRecord, NotFound, Rejected
 from vedette.core.ports import Clock
 from vedette.core.types import Card, Decision, Signal
 from vedette.deploy import Deployments, Standing
+from vedette.monitor.settings import MonitorSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ class Models:
             versions=versions,
             decisions=self._deployments.decisions(name, 50),
             signals=self._deployments.signals(name, limit=20),
-            gauges=self._gauges().get(name, {}),
+            gauges=borne(self._gauges().get(name, {}), declared.monitor) if declared else {},
             learning=waiting,
         )
 
@@ -170,6 +171,17 @@ class Models:
         probation = declared is not None and declared.rollout.probation_hours > 0
         self._deployments.decide(decision, standing, probation=probation)
         return decision
+
+
+def borne(gauges: Mapping[str, float], settings: MonitorSettings) -> dict[str, float]:
+    """Gauges with those of drift as shares of what is borne: from 1 on a monitor speaks.
+
+    >>> borne({"drift": 0.1, "drift_cap": 1.25, "age_seconds": 9.0}, MonitorSettings(share=0.2, cap=1.5))
+    {'drift': 0.5, 'drift_cap': 0.5, 'age_seconds': 9.0}
+    """
+    least = {"drift": 0.0, "drift_joint": 0.0, "drift_cap": 1.0}
+    most = {"drift": settings.share, "drift_joint": settings.joint_sure, "drift_cap": settings.cap}
+    return {name: (value - least[name]) / (most[name] - least[name]) if name in most else value for name, value in gauges.items()}
 
 
 def versioned(label: str) -> tuple[str, str]:
