@@ -378,13 +378,13 @@ JOURNEYS = {
 
 PAGE = """# Five journeys on real data
 
-Each goes by verbs alone from a file to a model that speaks in a running process. `python bench/journeys.py --write` walks them and
-writes this page, here on two cores shared with others. The last stretch of the data is held back, and sent to `vedette up` once the
-model is the champion. Times are moved so that the data ends now, since what is years old is not believed. No row of the data is kept
-here; `history.parquet` is the data but for what is held back.
+Each goes by verbs alone from a file to a model that speaks in a running process. `python bench/journeys.py --write` walks them
+and writes this page, here on two cores shared with others. The last stretch of the data is held back, and sent to `vedette up`
+once the model is the champion. Times are moved so that the data ends now, since what is years old is not believed. No row of
+the data is kept here; `history.parquet` is the data but for what is held back.
 
-The processor time of *live* is that of the process, its start included. What *monitored* calls drift is a share of what is borne: from
-1 on it has drifted. Forecasts are held against what came when the next is made, for which these short lives do not wait.
+The processor time of *live* is that of the process, its start included. What *monitored* calls drift is a share of what is borne:
+from 1 on it has drifted. Forecasts are held against what came when the next is made, for which these short lives do not wait.
 """
 
 # The way itself.
