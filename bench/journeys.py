@@ -17,6 +17,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -295,18 +296,96 @@ sources: {live: {kind: push, records: events, time_unit: us}}
 """
 JOURNEYS = {
     "kpi": Journey(
-        "aiops2018_kpi.parquet", KPI, kpis, scored, "29 service KPIs of the AIOps Challenge 2018, three million points."
+        "aiops2018_kpi.parquet",
+        KPI,
+        kpis,
+        scored,
+        (
+            "29 service KPIs of the AIOps Challenge 2018, three million points with labels. What its labels mark is never "
+            "learnt; its last two days are live."
+        ),
+        (
+            "Peers reach an event F1 of .511 at best, over all of it and with the best threshold of all. The figures here are "
+            "of the last fifth and of the last two days, at the threshold of 1 that everything has, after a search on labels "
+            "of the time before; two days hold few events, so theirs are rough. The usual gates refuse it and are left as "
+            "they are: it raises a little more than the one false alarm a series and week that they bear, and of labelled "
+            "events that are laid into another time it meets only half, fewer than where they were. Half of them last eight "
+            "points or fewer."
+        ),
+        "a little above one false alarm a series and week is borne here",
     ),
     "web": Journey(
-        "worldcup98_minutes.csv.gz", WEB, minutes, foretold, "Requests and bytes a minute of the 1998 World Cup's web site."
+        "worldcup98_minutes.csv.gz",
+        WEB,
+        minutes,
+        foretold,
+        (
+            "Requests and bytes a minute of the web site of the 1998 World Cup, forecast by the hour for a day; the last day "
+            "is live."
+        ),
+        (
+            "The gate refuses it for a good reason. The last fifth of the time is mostly that after the final, with a tenth "
+            "of the traffic, and the bounds are too wide for it. MASE flatters here, the live one most: its scale is how the "
+            "days of the matches differ. No peer was measured on these two series."
+        ),
+        "after the tournament the bounds are too wide, which is the safe side",
     ),
-    "vms": Journey("google_cluster_1600vm.parquet", VMS, machines, foretold, "CPU and memory of 1,600 virtual machines, one day."),
-    "desk": Journey("it_tickets_47k.parquet", DESK, tickets, classed, "47,837 IT service tickets in eight topics."),
+    "vms": Journey(
+        "google_cluster_1600vm.parquet",
+        VMS,
+        machines,
+        foretold,
+        ("CPU and memory of 1,600 virtual machines in steps of five minutes, an hour ahead; the last hour is live."),
+        (
+            "One day shows no season, so this is no test of any. Peers were measured on other series (50 hourly ones, median "
+            "MASE 0.98 by LightGBM), so the two do not compare."
+        ),
+    ),
+    "desk": Journey(
+        "it_tickets_47k.parquet",
+        DESK,
+        tickets,
+        classed,
+        (
+            "47,837 IT service tickets in eight topics. The data has no times: they are a minute apart in the order of the "
+            "file, and the last 5,000 come as CloudEvents without their topic."
+        ),
+        (
+            "This is below the .862 and .863 that TF-IDF with a linear model reaches on a split at random. The file lies in "
+            "no random order (of the last 5,000 tickets half are about hardware, of the first a fifth), and twins are never "
+            "on both sides. On the split at random it is [above them](../classes.md)."
+        ),
+    ),
     "soc": Journey(
-        "ait_alerts_4scenarios.parquet", SOC, alerts, classed, "1.3 million alerts of three intrusion detectors: attack or not?"
+        "ait_alerts_4scenarios.parquet",
+        SOC,
+        alerts,
+        classed,
+        (
+            "1.3 million alerts of three intrusion detectors, each labelled as caused by an attack or not. Four scenarios "
+            "follow one another; the last, shaw, is live and was never seen."
+        ),
+        (
+            "The label of an event nearly follows from its signature, so accuracy says little. What counts falls short: "
+            "phases whose own alerts are labelled as no attack are not seen, and a threshold that sees every phase puts "
+            "nothing aside, where the rate of each signature, learnt from the phase, puts aside .728. Learnt from the phase "
+            "too, the same classifier [reaches .835](../classes.md). The drift that it tells is real: three quarters of what "
+            "it learnt are alerts of attacks, and a twelfth of what came."
+        ),
     ),
 }
 
+
+PAGE = """# Five journeys on real data
+
+Each goes by verbs alone from a file to a model that speaks in a running process. `python bench/journeys.py --write` walks them
+and writes this page, here on two cores shared with others. The last stretch of the data is held back, and sent to `vedette up`
+once the model is the champion. Times are moved so that the data ends now, since what is years old is not believed. No row of
+the data is kept here; `history.parquet` is the data but for what is held back.
+
+The processor time of *live* is that of the process, its start included. What *monitored* calls drift is a share of what is borne:
+from 1 on it has drifted. Forecasts are held against what came when the next is made, for which these short lives do not wait.
+"""
 
 # The way itself.
 
@@ -346,14 +425,14 @@ def last_line(text: str, _code: int) -> str:
     return text.strip().splitlines()[-1]
 
 
-def trained(text: str, code: int) -> str:
+def trained(text: str, _code: int) -> str:
     """The key figures of a training, and what refused it."""
     if not text.startswith("{"):
         raise SystemExit(text)
     found = json.loads(text)
     card = found["card"]
     failed = [f"{each['check']} {each['measured']}, required {each['required']}" for each in card["findings"] if not each["passed"]]
-    return f"{card['label']} {'refused: ' + '; '.join(failed) if failed else 'passed'} ({figures_of(card['metrics'])})" + "" * code
+    return f"{card['label']} {'refused: ' + '; '.join(failed) if failed else 'passed'} ({figures_of(card['metrics'])})"
 
 
 def figures_of(metrics: dict[str, float]) -> str:
@@ -474,25 +553,28 @@ def written(told: Told, journey: Journey, family: str) -> str:
         shutil.copy(page, kept / "report.html")
     commands = "\n".join(command for _, command, *_ in told.steps if command.startswith("vedette ") and "records" not in command)
     rows = "\n".join(f"| {step} | {wall:.1f} | {cpu:.1f} | {figures} |" for step, _, wall, cpu, figures in told.steps)
-    return (
-        f"## {told.name}\n\n{journey.about} [Its report]({told.name}/report.md).\n\n```yaml\n{journey.config.strip()}\n```\n\n"
-        f"```sh\n{commands}\n```\n\n| step | s | CPU s | came to |\n|---|---:|---:|---|\n{rows}\n\n{journey.peer}\n"
-    )
+    about = textwrap.fill(f"{journey.about} [Its report]({told.name}/report.md).", 150)
+    head = f"## {told.name}\n\n{about}\n\n"
+    said = f"```yaml\n{journey.config.strip()}\n```\n\n```sh\n{commands}\n```\n\n"
+    peer = textwrap.fill(journey.peer, 150)
+    return f"{head}{said}| step | s | CPU s | came to |\n|---|---:|---:|---|\n{rows}\n\n{peer}\n"
 
 
 def main() -> None:
     """All journeys, or those that are named."""
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("names", nargs="*", choices=[*JOURNEYS, []])
+    options.add_argument("names", nargs="*", choices=[*JOURNEYS, []], metavar="NAME")
     options.add_argument("--write", action="store_true", help="leave reports and the page in docs/examples")
     asked = options.parse_args()
+    parts = [PAGE]
     for name in asked.names or JOURNEYS:
         with tempfile.TemporaryDirectory(prefix="vedette-journey-") as folder:
             told = walk(name, JOURNEYS[name], Path(folder))
             if asked.write:
                 family = next(line.split()[-1] for line in JOURNEYS[name].config.splitlines() if "family:" in line)
-                EXAMPLES.mkdir(exist_ok=True)
-                (EXAMPLES / f"{name}.part").write_text(written(told, JOURNEYS[name], family))
+                parts.append(written(told, JOURNEYS[name], family))
+    if asked.write:
+        (EXAMPLES / "README.md").write_text("\n".join(parts))
 
 
 if __name__ == "__main__":

@@ -118,6 +118,8 @@ def test_from_import_to_champion_and_back_by_verbs_alone(run, tmp_path):
     code, _, err = run("validate", "web@2", "--out", "paper", *home)
     assert code == 0, err
     assert sorted(each.name for each in (tmp_path / "paper").iterdir()) == ["report.html", "report.json", "report.md"]
+    kept = (tmp_path / "home" / "models" / "web" / "1" / "report.md").read_text()
+    assert "web&#64;1" in kept.splitlines()[0]
 
     code, _, err = run("promote", "web@challenger", "--reason", "looked at it", *home)
     assert (code, "MLflow was not told" in err, (tmp_path / "home" / "mlflow.db").exists()) == (0, False, True)

@@ -165,7 +165,8 @@ class Training:
             arrays = family.fit(dataset, found.parameters, model, rival)
             AFTER_FIT()
             card = Card(
-                name=name, version=0, family=model.family, kind=family.kind, parameters=dict(found.parameters),
+                name=name, version=self.shelves.registry.highest(name) + 1, family=model.family,
+                kind=family.kind, parameters=dict(found.parameters),
                 recipe=material.recipe, dataset=dataset.manifest.label, dataset_digest=dataset.manifest.digest,
                 seed=model.search.seed, code=__version__, trained_at=self._clock(), parent=standing.champion or None,
                 trained_by=asked.actor, findings=findings, metrics=_numbers(judged.metrics),
