@@ -93,11 +93,12 @@ def lines(rows: pl.DataFrame) -> list[bytes]:
 
 
 def kpis(table: pl.DataFrame, folder: Path, now: int) -> tuple[list[str], Live]:
-    """Each series ends now, and its last two days are held back."""
-    end = pl.lit(now - now % (60 * SECOND)).cast(AT)
-    distance = end - pl.col("timestamp").max().over("kpi")
-    moved = table.with_columns(pl.col("kpi").cast(pl.String), timestamp=pl.col("timestamp") + distance)
-    late = pl.col("timestamp") > end - pl.duration(days=2)
+    """Each series ends within the last day, moved by whole days, for hours of the day count; its last two days are held back."""
+    behind = pl.lit(now).cast(AT) - pl.col("timestamp").max().over("kpi")
+    moved = table.with_columns(
+        pl.col("kpi").cast(pl.String), timestamp=pl.col("timestamp") + pl.duration(days=behind.dt.total_days())
+    )
+    late = pl.col("timestamp") > pl.col("timestamp").max().over("kpi") - pl.duration(days=2)
     moved.filter(~late).write_parquet(folder / "history.parquet")
     held = moved.filter(late).sort("timestamp")
     names = {name: series_id(name, {}) for name in held["kpi"].unique()}
@@ -383,8 +384,8 @@ and writes this page, here on two cores shared with others. The last stretch of 
 once the model is the champion. Times are moved so that the data ends now, since what is years old is not believed. No row of
 the data is kept here; `history.parquet` is the data but for what is held back.
 
-The processor time of *live* is that of the process, its start included. What *monitored* calls drift is a share of what is borne:
-from 1 on it has drifted. Forecasts are held against what came when the next is made, for which these short lives do not wait.
+The processor time of *live* is that of the process, its start included. What *monitored* tells are the gauges of
+[the metrics](../web.md). Forecasts are held against what came when the next is made, for which these short lives do not wait.
 """
 
 # The way itself.

@@ -44,6 +44,6 @@ def test_the_drift_of_a_forecaster_is_how_often_what_came_was_outside_its_bounds
         live(running, range(401, 404))
         assert running.loop.gauges()["load"]["age_seconds"] > 0
         live(running, range(404, 412))
-        assert running.loop.gauges()["load"]["drift_bounds"] < 1
+        assert running.loop.gauges()["load"]["drift_bounds"] < 2
         live(running, range(412, 436), far=60.0)
-        assert running.loop.gauges()["load"]["drift_bounds"] > 1
+        assert running.loop.gauges()["load"]["drift_bounds"] > 2

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from vedette import config
 from vedette.app.shelves import Shelves
@@ -11,6 +11,9 @@ from vedette.core.ports import Clock
 from vedette.core.types import Card, Decision, Signal
 from vedette.deploy import Deployments, Standing
 from vedette.monitor.settings import MonitorSettings
+
+#: Times as often outside its bounds as its card says, from which on a forecaster has drifted.
+OFTEN: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,9 +182,14 @@ def borne(gauges: Mapping[str, float], settings: MonitorSettings) -> dict[str, f
     >>> borne({"drift": 0.1, "drift_cap": 1.25, "age_seconds": 9.0}, MonitorSettings(share=0.2, cap=1.5))
     {'drift': 0.5, 'drift_cap': 0.5, 'age_seconds': 9.0}
     """
-    least = {"drift": 0.0, "drift_joint": 0.0, "drift_cap": 1.0}
-    most = {"drift": settings.share, "drift_joint": settings.joint_sure, "drift_cap": settings.cap}
-    return {name: (value - least[name]) / (most[name] - least[name]) if name in most else value for name, value in gauges.items()}
+    spans = {
+        "drift": (0.0, settings.share), "drift_joint": (0.0, settings.joint_sure), "drift_cap": (1.0, settings.cap),
+        "drift_classes": (0.0, settings.psi), "drift_bounds": (0.0, OFTEN),
+    }  # fmt: skip
+    return {
+        name: (value - spans[name][0]) / (spans[name][1] - spans[name][0]) if name in spans else value
+        for name, value in gauges.items()
+    }
 
 
 def versioned(label: str) -> tuple[str, str]:

@@ -127,12 +127,12 @@ def live_error(lake: Path, name: str, version: int, came: pl.DataFrame, since: i
 
 
 def _drift(lake: Path, champion: Artefact, came: pl.DataFrame, at: int) -> dict[str, float]:
-    """How often the last week was outside the bounds of 80 per cent, as a share of what is borne: twice as often as promised."""
+    """How often the last week was outside the bounds of 80 per cent, over how often the champion's card says."""
     rows = live_error(lake, champion.card.name, champion.card.version, came, at - WEEK)
     if rows.is_empty():
         return {}
     outside = 1.0 - coverage(rows).value
-    return {"drift_bounds": outside / (2 * max(1.0 - champion.card.metrics.get("coverage_80", 0.8), LEAST_OUTSIDE))}
+    return {"drift_bounds": outside / max(1.0 - champion.card.metrics.get("coverage_80", 0.8), LEAST_OUTSIDE)}
 
 
 def _side(scaled: pl.DataFrame, version: int) -> Side:

@@ -36,7 +36,6 @@ class Watching:
         profile = Golden.of_state(part(artefact.arrays, "profile"))
         golden = Golden.of_state(part(artefact.arrays, "golden"))
         self.version = artefact.card.version
-        self.settings = settings
         self.drift = DriftMonitor(profile, settings, label)
         self.cap = DriftMonitor(golden, settings, label)
         self.quality = QualityMonitor(profile, settings, label)
@@ -51,13 +50,9 @@ class Watching:
         return (*moved, *capped, *quality, *self.scores.update(verdicts, at), *self.staleness.update(points, at))
 
     def gauges(self) -> dict[str, float]:
-        """What `vedette_model_drift` shows, by kind, and the age; those of drift as shares of what is borne."""
-        moved, capped, borne = self.drift.gauges(), self.cap.gauges(), self.settings
-        drift = {
-            "drift": moved["drift"] / borne.share,
-            "drift_joint": moved["joint"] / borne.joint_ratio,
-            "drift_cap": (capped["cap"] - 1.0) / (borne.cap - 1.0),
-        }
+        """What `vedette_model_drift` shows, by kind, and the age."""
+        moved, capped = self.drift.gauges(), self.cap.gauges()
+        drift = {"drift": moved["drift"], "drift_joint": moved["joint"], "drift_cap": capped["cap"]}
         quality = {f"quality_{kind}": value for kind, value in self.quality.gauges().items()}
         scores = {f"prediction_{kind}": value for kind, value in self.scores.gauges().items()}
         return drift | quality | scores | self.staleness.gauges()

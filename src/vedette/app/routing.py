@@ -75,14 +75,14 @@ class Desk:
     def gauges(self, at: int) -> dict[str, float]:
         """The age of the champion at `at`, and how far its answers are spread otherwise than the classes it learnt.
 
-        The drift is a stability index as a share of what is borne; none is told before there are enough answers.
+        That is a stability index; none is told before there are enough answers.
         """
         if self.champion is None:
             return {}
         found, settings = {"age_seconds": (at - self.champion.card.trained_at) / 1e6}, self.model.monitor
         learnt = part(self.champion.arrays, "profile").get("classes", np.zeros(0))
         if self.spoken.sum() >= settings.verdicts and learnt.shape == self.spoken.shape:
-            found["drift_classes"] = stability(learnt * (self.spoken.sum() / learnt.sum()), self.spoken) / settings.psi
+            found["drift_classes"] = stability(learnt * (self.spoken.sum() / learnt.sum()), self.spoken)
         return found
 
     def evidence(self) -> Evidence:
