@@ -10,8 +10,9 @@ ARGS ?=
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
-$(STAMP): requirements.txt pyproject.toml
+$(STAMP): requirements.txt requirements-pip.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-pip.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
@@ -42,6 +43,7 @@ test-servers: $(STAMP) servers ## the tests against the real servers, on loopbac
 	$(BIN)/python -m pytest -m servers tests/servers $(ARGS)
 
 lock: $(STAMP) ## write requirements.txt anew, with hashes and without an index address
+	echo 'pip>=25' | $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 - -o requirements-pip.txt
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 --extra grpc --group dev --group build pyproject.toml -o requirements.txt
 
 clean: ## remove what was built here, not your data

@@ -90,13 +90,15 @@ def sentence(member: Member, known: Known) -> str:
 def explanation(case: Case, members: Sequence[Member], changes: Sequence[Change], known: Known) -> dict[str, Any]:
     """Everything that is known, as plain values; times in UTC microseconds.
 
-    Keys: `direction` (up, down, mixed or empty); `members`, the first 20 to move, in that order, each with `text`, and with
-    `value`, `yhat`, `yhat_lower`, `yhat_upper` and `score` at its peak; `member_count`; `first`, the first three in words; `logs`,
-    at most five lines; `changes` before it, the nearest first; `merged`, the ids of incidents that turned out to be this one.
+    Keys: `model` (which scored the first of its metrics), `direction` (up, down, mixed or empty); `members`, the first 20 to move,
+    in that order, each with `text`, and with `value`, `yhat`, `yhat_lower`, `yhat_upper` and `score` at its peak; `member_count`;
+    `first`, the first three in words; `logs`, at most five lines; `changes` before it, the nearest first; `merged`, the ids of
+    incidents that turned out to be this one.
     """
     ordered = sorted(members, key=lambda member: (member.since, member.key))
     sides = {"up" if each.rises else "down" for each in ordered if each.kind == "metric"}
     return {
+        "model": next((each.model for each in ordered if each.model), ""),
         "direction": "mixed" if len(sides) > 1 else "".join(sides),
         "members": [_plain(member, known) for member in ordered[:SHOWN]],
         "member_count": len(ordered),

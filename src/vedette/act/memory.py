@@ -39,6 +39,7 @@ class Member(Struct, omit_defaults=True):
         due: when a silence counts that began while we were away ourselves; 0 for all else.
         active: it counts now. `alone`: it is an incident without any other.
         incident: the incident it belongs to.
+        model: which model scored it; empty for what no model scores.
     """
 
     key: str
@@ -58,6 +59,7 @@ class Member(Struct, omit_defaults=True):
     title: str = ""
     severity: str = ""
     labels: dict[str, str] = {}
+    model: str = ""
 
     @property
     def kind(self) -> str:

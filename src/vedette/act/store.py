@@ -156,7 +156,7 @@ class IncidentStore:
         """Incidents whose last word is `false`, by the model that scored their metrics (`envelope` where none was declared)."""
         found: Counter[str] = Counter()
         for each in self._incidents(INCIDENTS.select().where(INCIDENTS.c.verdict == "false")):
-            found[str(each.explanation.get("model", "envelope"))] += 1
+            found[str(each.explanation.get("model") or "envelope")] += 1
         return dict(found)
 
     def forget(self, before: int) -> int:

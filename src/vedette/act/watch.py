@@ -92,7 +92,7 @@ class Watch:
             elif model == "novelty":
                 self._novelty(series, when, sight, news)
             else:
-                self._point(series, when, sight)
+                self._point(series, when, sight, model)
 
     def rest(self, at: int) -> None:
         """Let go of what sends nothing any more, and forget what never became part of an incident."""
@@ -117,7 +117,7 @@ class Watch:
         elif known is not None and known.active:
             self._stop(known, min(max(ends or at, known.since), at))
 
-    def _point(self, series: int, when: int, sight: Sight | None) -> None:
+    def _point(self, series: int, when: int, sight: Sight | None, model: str) -> None:
         silent = self._memory.members.get(f"silence:{series}")
         if silent is not None and (silent.active or silent.due) and when > silent.since:
             silent.due = 0
@@ -127,7 +127,7 @@ class Watch:
         if member is None:
             if sight is None or sight.score <= self._settings.enter or not rule.counts(sight.value, sight.expected):
                 return
-            member = self._remember(Member(f"metric:{series}", series, when, when, when))
+            member = self._remember(Member(f"metric:{series}", series, when, when, when, model=model))
         if member is not None:
             was = member.active
             follow(member, sight, when, rule, self._settings)

@@ -219,9 +219,10 @@ class Rollouts:
         return part(self._artefact(model, seat.version).arrays, "model")
 
     def _answers(self, standing: Standing) -> tuple[int, int]:
-        """Incidents of the lane since the stage began that operators called real, and false."""
+        """Incidents that the model raised since the stage began, which operators called real, and false."""
         incidents, _ = self._store.heard(standing.since)
-        told = [each.verdict for each in incidents if each.started_at >= standing.since]
+        own = (each for each in incidents if each.explanation.get("model") == standing.model)
+        told = [each.verdict for each in own if each.started_at >= standing.since]
         return told.count("real"), told.count("false")
 
     def _listen(self, at: int) -> bool:

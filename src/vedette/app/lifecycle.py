@@ -13,6 +13,7 @@ import structlog
 
 from vedette import config
 from vedette.act import IncidentStore
+from vedette.act.alarm import rested
 from vedette.app import ground as grounds
 from vedette.app.deployment import UNSERVABLE, refuse, require_recipe
 from vedette.app.outlook import Outlooks, live_error
@@ -82,6 +83,7 @@ class Lifecycle:
 
     def tick(self, at: int) -> None:
         """Whatever is due at `at`, UTC microseconds. What fails for one model is told, and the others go on."""
+        self._store.upsert(rested(self._store.open(), at))
         for name, model in self._declared.models.items():
             try:
                 if model.family == "forecasts":
@@ -160,7 +162,9 @@ class Lifecycle:
     def _estimates(self, name: str, model: config.Model, standing: Standing, at: int) -> dict[str, Estimate]:
         found: dict[str, Estimate] = {}
         if model.family == "anomalies":
-            _, said = self._store.heard(max(standing.since, at - 4 * WEEK))
+            incidents, said = self._store.heard(max(standing.since, at - 4 * WEEK))
+            own = {each.id for each in incidents if each.explanation.get("model") == name}
+            said = tuple(each for each in said if each.incident in own)
             if said:
                 rows = pl.DataFrame([(each.at, each.incident, each.verdict, each.actor) for each in said],
                                     schema=["at", "incident", "verdict", "actor"], orient="row")  # fmt: skip

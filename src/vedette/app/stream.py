@@ -172,7 +172,7 @@ class App:
             trainer = Trainer(self.home, self._path)
             undo.callback(trainer.close)
             lifecycle = self.loop.lifecycle(trainer.start, trainer.running)
-            self._thread("lifecycle", lambda: self._live(lifecycle))
+            self._thread("lifecycle", lambda: self._live(lifecycle, trainer))
         for name, declared in self.config.sources.items():
             source = pulled(
                 name,
@@ -255,10 +255,14 @@ class App:
             else:
                 log.info("the lake was tidied", **asdict(done))
 
-    def _live(self, lifecycle: Lifecycle) -> None:
+    def _live(self, lifecycle: Lifecycle, trainer: Trainer) -> None:
+        told = self.loop.standings()
         while not self._stopping.wait(LIFECYCLE_SECONDS):
             try:
                 lifecycle.tick(self.clock())
+                if (stand := self.loop.standings()) != told:
+                    told = stand
+                    trainer.mirror()
             except Transient as error:
                 log.warning("the models cannot be looked after now; trying again", reason=str(error))
 

@@ -10,6 +10,13 @@ import structlog
 
 #: What the child is told to run: the command line's own front door.
 _ENTRY: Final = "from vedette.cli import main; main()"
+_MIRROR: Final = """
+import sys
+from pathlib import Path
+from vedette import config
+from vedette.app.shelves import Shelves
+Shelves(Path(sys.argv[1]), config.load(Path(sys.argv[2]) if sys.argv[2] else None)).mirror(print)
+"""
 #: Seconds in which a training that is told to stop has to.
 _PATIENCE: Final = 10.0
 
@@ -28,6 +35,7 @@ class Trainer:
         self._home = home.resolve()
         self._path = path.resolve() if path else None
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._mirror: subprocess.Popen[bytes] | None = None
 
     def start(self, name: str, reason: str) -> None:
         """Begin a training of `name`; what it says goes to `training/NAME/log`."""
@@ -40,6 +48,13 @@ class Trainer:
             # In the home, where no other vedette.yaml lies that would be taken for ours.
             self._running[name] = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=told, stderr=told, cwd=self._home)  # noqa: S603 -- our own command
         os.setpriority(os.PRIO_PROCESS, self._running[name].pid, 10)
+
+    def mirror(self) -> None:
+        """Tell MLflow where versions stand, in a process of its own: its client takes more memory than all the rest."""
+        told = [sys.executable, "-c", _MIRROR, str(self._home), str(self._path or "")]
+        # One at a time: the next look finds again what this one leaves.
+        if self._mirror is None or self._mirror.poll() is not None:
+            self._mirror = subprocess.Popen(told, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603
 
     def running(self, name: str) -> bool:
         """Whether a training of `name` runs; how one ended is told once."""
@@ -56,9 +71,10 @@ class Trainer:
 
     def close(self) -> None:
         """End what runs: it leaves no half version, and the next one goes on where it was."""
-        for process in self._running.values():
+        started = [*self._running.values(), *([self._mirror] if self._mirror else [])]
+        for process in started:
             process.terminate()
-        for process in self._running.values():
+        for process in started:
             try:
                 process.wait(_PATIENCE)
             except subprocess.TimeoutExpired:
