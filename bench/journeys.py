@@ -371,8 +371,8 @@ JOURNEYS = {
             "The label of an event nearly follows from its signature, so accuracy says little. What counts falls short: "
             "phases whose own alerts are labelled as no attack are not seen, and a threshold that sees every phase puts "
             "nothing aside, where the rate of each signature, learnt from the phase, puts aside .728 on "
-            "average over the four scenarios. Learnt from the phase too, the same classifier [reaches .835](../classes.md). The drift that it tells is real: three quarters of what "
-            "it learnt are alerts of attacks, and a twelfth of what came."
+            "average over the four scenarios. Learnt from the phase too, the same classifier [reaches .835](../classes.md). "
+            "The drift that it tells is real: three quarters of what it learnt are alerts of attacks, and a twelfth of what came."
         ),
     ),
 }
