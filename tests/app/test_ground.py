@@ -12,7 +12,8 @@ from vedette.app.ground import AFTER, BEFORE, DAY, MINUTE, OPEN, kept_apart, spa
 from vedette.app.ownership import Ownership, owns
 from vedette.core.catalogue import Catalogue, SeriesInfo
 from vedette.core.frames import AT, EVENTS, SERIES, empty, from_rows
-from vedette.train import SPANS, Selection
+from vedette.core.selection import Selection
+from vedette.train import SPANS
 
 HOUR = 60 * MINUTE
 NAMES = {

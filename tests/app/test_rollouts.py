@@ -6,10 +6,10 @@ import pytest
 
 from vedette.act import Incident, IncidentStore
 from vedette.act.hearing import HearingSettings
-from vedette.app.arrays import whole
 from vedette.app.deployment import Rollouts
 from vedette.app.routing import Router
 from vedette.config import Model
+from vedette.core.arrays import whole
 from vedette.core.errors import Tampered
 from vedette.core.frames import POINTS
 from vedette.core.types import Artefact, Card, Decision

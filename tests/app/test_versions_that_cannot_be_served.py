@@ -8,7 +8,7 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from vedette.app.arrays import part, whole
+from vedette.core.arrays import part, whole
 from vedette.core.types import Decision
 
 

@@ -1,22 +1,19 @@
 """What counts for which series: direction, least deviation, whether silence matters. The first rule that matches a series wins."""
 
-import re
-from collections.abc import Mapping
 from typing import Annotated, Final, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from vedette.core.settings import Settings
+from vedette.core.selection import Selection
 
 Direction = Literal["up", "down", "both", "none"]
 
 
-class Rule(Settings):
+class Rule(Selection):
     """What an odd value of some series must be to count.
 
     Attributes:
-        name: regular expression that the whole name of the series matches.
-        labels: label -> regular expression that its whole value matches; a missing label has the value "".
+        name, labels: which series; see `Selection`.
         direction: which side of what was expected counts; `none` never counts.
         min_absolute: least distance from what was expected, in the unit of the series (rates: a second).
         min_relative: the same, as a share of what was expected.
@@ -24,10 +21,11 @@ class Rule(Settings):
         settles: whether a level that the model has got used to ends the incident.
         points: odd points in a row that suffice, whatever the general settings: for series that are zero but when it matters.
         weight: how much it says: the heavier, the sooner it is an incident alone; the title is about the heaviest.
+
+    >>> Rule(name="node_cpu_.*", labels={"mode": "idle"}).takes("node_cpu_seconds_total", {"mode": "idle"})
+    True
     """
 
-    name: str = ".*"
-    labels: Mapping[str, str] = Field(default_factory=dict)
     direction: Direction = "both"
     min_absolute: Annotated[float, Field(ge=0)] = 0.0
     min_relative: Annotated[float, Field(ge=0)] = 0.1
@@ -35,26 +33,6 @@ class Rule(Settings):
     settles: bool = True
     points: Annotated[int, Field(gt=0)] | None = None
     weight: Annotated[float, Field(gt=0)] = 1.0
-
-    @field_validator("name")
-    @classmethod
-    def _pattern(cls, text: str) -> str:
-        return _compilable(text)
-
-    @field_validator("labels")
-    @classmethod
-    def _patterns(cls, labels: Mapping[str, str]) -> Mapping[str, str]:
-        return {key: _compilable(text) for key, text in labels.items()}
-
-    def matches(self, name: str, labels: Mapping[str, str]) -> bool:
-        """Whether a series of this name and these labels falls under the rule.
-
-        >>> Rule(name="node_cpu_.*", labels={"mode": "idle"}).matches("node_cpu_seconds_total", {"mode": "idle"})
-        True
-        """
-        if not re.fullmatch(self.name, name):
-            return False
-        return all(re.fullmatch(pattern, labels.get(key, "")) for key, pattern in self.labels.items())
 
     def counts(self, value: float, expected: float) -> bool:
         """Whether `value` is far enough on the right side of `expected`.
@@ -66,15 +44,6 @@ class Rule(Settings):
         if self.direction == "none" or (self.direction == "up" and off < 0) or (self.direction == "down" and off > 0):
             return False
         return abs(off) >= max(self.min_absolute, self.min_relative * abs(expected))
-
-
-def _compilable(text: str) -> str:
-    try:
-        re.compile(text)
-    except re.error as error:
-        message = f"'{text}' is no regular expression: {error}"
-        raise ValueError(message) from error
-    return text
 
 
 #: What experience says of well-known names. A rule of the user's comes before all of them.

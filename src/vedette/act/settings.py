@@ -61,4 +61,4 @@ class ActSettings(Settings):
         >>> ActSettings().rule("up", {}).direction
         'down'
         """
-        return next(rule for rule in (*self.rules, *KNOWN) if rule.matches(name, labels))
+        return next(rule for rule in (*self.rules, *KNOWN) if rule.takes(name, labels))

@@ -2,22 +2,20 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final, Self, cast
+from typing import Any, Final, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import InterfaceError, OperationalError
 
 from vedette.act.incident import Incident, Verdict
 from vedette.act.schema import ANSWERS, INCIDENTS, METADATA, NOTIFICATIONS, WINDOWS
 from vedette.act.windows import Kind, Window
-from vedette.core.errors import BadRecord, NotFound, Transient
+from vedette.core.errors import BadRecord, NotFound
+from vedette.core.sql import Database
 
 VERDICTS: Final = ("real", "false", "known")
-_BUSY_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +48,7 @@ class Answer:
     note: str = ""
 
 
-class IncidentStore:
+class IncidentStore(Database):
     """Incidents, windows of planned work, and who was told what. One may be used by several threads.
 
     Args:
@@ -67,24 +65,7 @@ class IncidentStore:
     """
 
     def __init__(self, url: str) -> None:
-        memory = url in {"sqlite://", "sqlite:///:memory:"}
-        local = url.startswith("sqlite")
-        arguments = {"timeout": _BUSY_SECONDS, "check_same_thread": False} if local else {}
-        self._engine = sa.create_engine(url, connect_args=arguments, poolclass=sa.StaticPool if memory else None)
-        if local:
-            sa.event.listen(self._engine, "connect", _prepare)
-        with self._begin() as db:
-            METADATA.create_all(db)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Let go of the database."""
-        self._engine.dispose()
+        super().__init__(url, METADATA)
 
     # Incidents.
 
@@ -245,32 +226,12 @@ class IncidentStore:
         make = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
         return cast("sqlite.Insert", make(table))
 
-    @contextmanager
-    def _begin(self) -> Iterator[sa.Connection]:
-        try:
-            with self._engine.begin() as db:
-                yield db
-        except (OperationalError, InterfaceError) as error:
-            where = self._engine.url.render_as_string(hide_password=True)
-            raise Transient(f"the database {where} cannot be used now: {error.orig}") from error
-
-    def _rows(self, query: sa.Select[Any]) -> tuple[dict[str, Any], ...]:
-        with self._begin() as db:
-            return tuple({str(key): value for key, value in row.items()} for row in db.execute(query).mappings())
-
     def _incidents(self, query: sa.Select[Any]) -> tuple[Incident, ...]:
         return tuple(Incident.from_dict(row) for row in self._rows(query))
 
 
 def _said(window: Window) -> tuple[object, ...]:
     return window.kind, window.start, window.end, json.dumps(window.labels, sort_keys=True)
-
-
-def _prepare(connection: Any, _record: object) -> None:  # noqa: ANN401 -- whatever the driver calls a connection
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=FULL")
-    cursor.close()
 
 
 __all__ = ["Answer", "IncidentStore", "Notice", "Verdict"]

@@ -7,7 +7,7 @@ next checkpoint, which the flow takes at once.
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import structlog
 
@@ -15,10 +15,11 @@ from vedette import config
 from vedette.act import IncidentStore
 from vedette.act.alarm import of_signal
 from vedette.act.hearing import HearingSettings, tolerated
-from vedette.app.arrays import part
 from vedette.app.events import recipe_of, require_columns
 from vedette.app.routing import Router
+from vedette.core.arrays import part
 from vedette.core.errors import BadRecord, NotFound, Rejected, Tampered, Transient, VedetteError
+from vedette.core.ports import Versions
 from vedette.core.types import Artefact, Card, Decision, Signal, State
 from vedette.deploy import Deployments, Evidence, Side, Standing, next_step
 from vedette.serve.fleet import Fleet, Plan, Seat
@@ -32,13 +33,6 @@ LISTEN: Final = 10_000_000
 UNSERVABLE: Final = (Tampered, NotFound, BadRecord, Rejected)
 
 log = structlog.get_logger()
-
-
-class Shelf(Protocol):
-    """Where versions come from."""
-
-    def load(self, name: str, version: int) -> Artefact:
-        """A version, verified before anything of it is read."""
 
 
 class Rollouts:
@@ -60,7 +54,7 @@ class Rollouts:
         self,
         models: Mapping[str, config.Model],
         deployments: Deployments,
-        shelf: Shelf,
+        shelf: Versions,
         fleet: Fleet,
         router: Router,
         tolerance: Tolerance,
@@ -88,10 +82,10 @@ class Rollouts:
         try:
             heard = self._listen(at)
             standings = self._deployments.standings()
-            for standing in standings.values():
-                if standing.model in self._models and standing.since <= at:
-                    self._decide(standing, at)
-            standings = self._deployments.standings()
+            due = [each for each in standings.values() if each.model in self._models and each.since <= at]
+            decided = [self._decide(standing, at) for standing in due]
+            if any(decided):
+                standings = self._deployments.standings()
             seated = self._seat(standings, at)
             for name in self._router.desks.keys() & standings.keys():
                 seated |= self._seat_desk(name, standings[name], at)
@@ -100,9 +94,10 @@ class Rollouts:
             return False
         return heard or seated
 
-    def _decide(self, standing: Standing, at: int) -> None:
+    def _decide(self, standing: Standing, at: int) -> bool:
+        """Whether something was decided of it."""
         if self._seated.get(standing.model) != standing.revision:
-            return
+            return False
         settings = self._models[standing.model].rollout
         if standing.model in self._router.desks:
             evidence = self._router.desks[standing.model].evidence()
@@ -110,12 +105,13 @@ class Rollouts:
         else:
             lane = self._fleet.lanes.get(standing.model)
             if lane is None or lane.other is None:
-                return
+                return False
             own, beside = (lane.beside, lane.own) if standing.stage == "probation" else (lane.own, lane.beside)
             evidence = Evidence(_side(own), _side(beside), *self._answers(standing))
         decision = next_step(standing, evidence, at, settings)
         if decision is not None:
             self._carry_out(decision, standing)
+        return decision is not None
 
     def _carry_out(self, decision: Decision, standing: Standing) -> None:
         probation = self._models[standing.model].rollout.probation_hours > 0

@@ -6,8 +6,8 @@ from typing import Any, Final
 import polars as pl
 
 from vedette import config
-from vedette.app.arrays import part
 from vedette.core import digest
+from vedette.core.arrays import part
 from vedette.core.frames import EVENTS, empty
 from vedette.core.types import Artefact, State
 from vedette.models.classes import Classifier

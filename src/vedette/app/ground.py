@@ -12,11 +12,12 @@ from vedette.act import Incident, Window
 from vedette.core.catalogue import Catalogue, SeriesInfo
 from vedette.core.errors import Rejected
 from vedette.core.frames import EVENTS, METRICS, POINTS, SERIES, conform, empty
+from vedette.core.selection import Selection
 from vedette.core.types import Beat
 from vedette.lake import reading
 from vedette.lake.lake import day_of
 from vedette.prepare import PrepareSettings, StandardRecipe
-from vedette.train import SPANS, Selection, merged
+from vedette.train import SPANS, merged
 
 DAY: Final = 86_400_000_000
 MINUTE: Final = 60_000_000

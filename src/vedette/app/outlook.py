@@ -12,8 +12,8 @@ from vedette import config
 from vedette.act import IncidentStore
 from vedette.act.outlook import ahead
 from vedette.app import ground as grounds
-from vedette.app.arrays import part
 from vedette.app.steps import KEPT, crossing, stepped
+from vedette.core.arrays import part
 from vedette.core.catalogue import SeriesInfo
 from vedette.core.errors import NotFound, Rejected
 from vedette.core.frames import AT, FORECASTS

@@ -1,7 +1,7 @@
 """The monitors of the champions, in the stream: what each beat tells them, and what they say, which is rarely anything."""
 
 from collections.abc import Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -9,9 +9,10 @@ import polars as pl
 import structlog
 
 from vedette import config
-from vedette.app.arrays import part
+from vedette.core.arrays import part
 from vedette.core.errors import VedetteError
 from vedette.core.frames import SERIES, empty
+from vedette.core.ports import Versions
 from vedette.core.types import Artefact, Signal, State
 from vedette.monitor import DriftMonitor, Golden, PredictionMonitor, QualityMonitor, ScoreBaseline
 from vedette.monitor.staleness import StalenessMonitor
@@ -19,13 +20,6 @@ from vedette.monitor.staleness import StalenessMonitor
 _NO_SERIES: Final = empty(SERIES)
 
 log = structlog.get_logger()
-
-
-class Shelf(Protocol):
-    """Where versions come from."""
-
-    def load(self, name: str, version: int) -> Artefact:
-        """A version, verified before anything of it is read."""
 
 
 class Watching:
@@ -70,7 +64,7 @@ class Oversight:
         shelf: where champions come from, after a restart.
     """
 
-    def __init__(self, models: Mapping[str, config.Model], shelf: Shelf) -> None:
+    def __init__(self, models: Mapping[str, config.Model], shelf: Versions) -> None:
         self._models = models
         self._shelf = shelf
         self._watching: dict[str, Watching] = {}

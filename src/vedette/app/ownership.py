@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from vedette.core.catalogue import Catalogue
-from vedette.train import Selection
+from vedette.core.selection import Selection
 
 #: Counts of log lines come and go with what is deployed; they stay with the detector as it is shipped.
 LOG_COUNTS = ("log_template_lines", "log_severity_lines")

@@ -20,9 +20,9 @@ from vedette.app.ownership import owns
 from vedette.app.replaying import replayed
 from vedette.core.catalogue import Catalogue, SeriesInfo
 from vedette.core.errors import Rejected
+from vedette.core.selection import Selection
 from vedette.core.types import Card
 from vedette.models import Envelope
-from vedette.train import Selection
 
 #: Days before the time that is looked at from which the habits of the series are learnt.
 WARM_DAYS: Final = 28.0

@@ -1,7 +1,7 @@
 """Classes on live events: what the champion of a class model says is put on the event, as labels, before anybody acts on it."""
 
 from collections.abc import Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -9,10 +9,11 @@ import polars as pl
 import structlog
 
 from vedette import config
-from vedette.app.arrays import part
 from vedette.app.events import features_of, loaded, read
+from vedette.core.arrays import part
 from vedette.core.errors import VedetteError
 from vedette.core.frames import LABELS
+from vedette.core.ports import Versions
 from vedette.core.types import Artefact, State
 from vedette.deploy import Evidence, Side
 from vedette.monitor import stability
@@ -23,13 +24,6 @@ PROBABILITY: Final = "_probability"
 RECENT: Final = 20_000
 
 log = structlog.get_logger()
-
-
-class Shelf(Protocol):
-    """Where versions come from."""
-
-    def load(self, name: str, version: int) -> Artefact:
-        """A version, verified before anything of it is read."""
 
 
 class Desk:
@@ -102,7 +96,7 @@ class Router:
         shelf: where versions come from, after a restart.
     """
 
-    def __init__(self, models: Mapping[str, config.Model], shelf: Shelf) -> None:
+    def __init__(self, models: Mapping[str, config.Model], shelf: Versions) -> None:
         self.desks = {name: Desk(model) for name, model in models.items() if model.family == "classes"}
         self._shelf = shelf
 

@@ -7,9 +7,9 @@ import numpy as np
 import polars as pl
 
 from vedette import config
-from vedette.app.arrays import part
 from vedette.app.events import FEATURE, loaded
 from vedette.app.shelves import Shelves
+from vedette.core.arrays import part
 from vedette.core.errors import BadRecord, NotFound
 from vedette.core.frames import AT, POINTS
 from vedette.core.types import Artefact

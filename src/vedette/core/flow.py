@@ -17,6 +17,7 @@ from typing import Any, Final
 import polars as pl
 import structlog
 
+from vedette.core import arrays
 from vedette.core.errors import Transient
 from vedette.core.failpoints import failpoint
 from vedette.core.ports import Attempts, Frame, Memory, Source, Stateful, Store
@@ -226,10 +227,9 @@ class Flow:
     def _load(self, checkpoint: Checkpoint) -> None:
         """Remember what `checkpoint` does; a part whose memory another release has written otherwise begins anew."""
         for name, part in self._parts.items():
-            prefix = f"{name}/"
             blank = {key: value.copy() for key, value in part.state().items()}
             try:
-                part.load({key.removeprefix(prefix): value for key, value in checkpoint.state.items() if key.startswith(prefix)})
+                part.load(arrays.part(checkpoint.state, name))
             except (LookupError, TypeError, ValueError) as error:
                 log.warning("the memory of a part is of another release; what it learnt begins anew", part=name, reason=repr(error))
                 part.load(blank)

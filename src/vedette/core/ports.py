@@ -6,7 +6,7 @@ from typing import Protocol, TypeVar
 
 import polars as pl
 
-from vedette.core.types import Batch, Beat, Checkpoint, Delivery, Position, Receipt, State
+from vedette.core.types import Artefact, Batch, Beat, Checkpoint, Delivery, Position, Receipt, State
 
 Frame = pl.DataFrame
 Stage = Callable[[Frame], Frame]
@@ -121,6 +121,13 @@ class Memory(Protocol):
 
     def latest(self) -> Checkpoint | None:
         """The newest that is whole, or None."""
+
+
+class Versions(Protocol):
+    """Where the versions of models come from."""
+
+    def load(self, name: str, version: int) -> Artefact:
+        """A version, verified before anything of it is read."""
 
 
 class Engine(Protocol):

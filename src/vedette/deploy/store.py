@@ -1,14 +1,14 @@
 """Where versions stand and every decision on them, in SQL. A change says what it was based on; of two at once, one wins."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict
-from typing import Any, Final, Self
+from typing import Final
 
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import IntegrityError
 
-from vedette.core.errors import Rejected, Transient
+from vedette.core.errors import Rejected
+from vedette.core.sql import Database
 from vedette.core.types import Decision, Signal
 from vedette.deploy.rollout import Standing, after
 
@@ -57,7 +57,7 @@ SIGNALS: Final = sa.Table(
 )
 
 
-class Deployments:
+class Deployments(Database):
     """Standings, decisions and signals of all models; safe beside other processes.
 
     Args:
@@ -70,22 +70,7 @@ class Deployments:
     """
 
     def __init__(self, url: str) -> None:
-        engine = sa.create_engine(url)
-        if engine.dialect.name == "sqlite":
-            sa.event.listen(engine, "connect", _prepare)
-        self._engine = engine
-        with self._begin() as db:
-            METADATA.create_all(db)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Let go of the database."""
-        self._engine.dispose()
+        super().__init__(url, METADATA)
 
     def standing(self, model: str) -> Standing:
         """Where the versions of a model stand; nothing stands where nothing was decided yet."""
@@ -153,26 +138,5 @@ class Deployments:
         rows = self._rows(query.order_by(SIGNALS.c.at.desc(), SIGNALS.c.id.desc()).limit(limit))
         return tuple(Signal(**{key: value for key, value in row.items() if key not in {"id", "model"}}) for row in rows)
 
-    @contextmanager
-    def _begin(self) -> Iterator[sa.Connection]:
-        try:
-            with self._engine.begin() as db:
-                yield db
-        except (OperationalError, InterfaceError) as error:
-            where = self._engine.url.render_as_string(hide_password=True)
-            raise Transient(f"the database {where} cannot be used now: {error.orig}") from error
-
-    def _rows(self, query: sa.Select[Any]) -> tuple[Mapping[str, Any], ...]:
-        with self._begin() as db:
-            return tuple({str(key): value for key, value in row.items()} for row in db.execute(query).mappings())
-
 
 _OVERTAKEN: Final = "{0}: something else was decided of it just now; look again with: vedette models {0}"
-
-
-def _prepare(connection: Any, _record: object) -> None:  # noqa: ANN401 -- whatever the driver calls a connection
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=FULL")
-    cursor.execute("PRAGMA busy_timeout=10000")
-    cursor.close()

@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field
 
+from vedette.core.arrays import part
 from vedette.core.catalogue import Catalogue
 from vedette.core.frames import AT, DEAD_LETTERS, EVENTS, LOGS, METRICS, POINTS, SERIES, TEMPLATES, Schema, empty
 from vedette.core.identity import series_id
@@ -160,11 +161,11 @@ class StandardRecipe:
 
     def load(self, state: State) -> None:
         """Become what `state` was taken from; units are those of the catalogue."""
-        for part, slots in (("series", self._series), ("targets", self._targets), ("histograms", self._histograms)):
-            slots.load({name: state[f"{part}/{name}"] for name in slots.state()})
+        for table, slots in (("series", self._series), ("targets", self._targets), ("histograms", self._histograms)):
+            slots.load({name: state[f"{table}/{name}"] for name in slots.state()})
         self._carried = {name: state[f"carried/{name}"] for name in _CARRY}
-        self._miner.load(_within(state, "miner/"))
-        self._counts.load(_within(state, "counts/"))
+        self._miner.load(part(state, "miner"))
+        self._counts.load(part(state, "counts"))
         self._swept = None
         self._units = Units()
         for name, unit in self._catalogue.frame().select("name", "unit").filter(pl.col("unit") != "").iter_rows():
@@ -330,10 +331,6 @@ def _ours(definitions: pl.DataFrame) -> pl.DataFrame:
     if definitions.is_empty():
         return _NO_SERIES
     return definitions.with_columns(source=pl.lit("prepare"))
-
-
-def _within(state: State, part: str) -> State:
-    return {name.removeprefix(part): array for name, array in state.items() if name.startswith(part)}
 
 
 def _sum(counts: Mapping[str, int], more: pl.DataFrame) -> dict[str, int]:

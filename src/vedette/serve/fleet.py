@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from vedette.core.arrays import part
 from vedette.core.errors import Rejected
 from vedette.core.frames import VERDICTS, conform
 from vedette.core.types import State
@@ -234,7 +235,7 @@ class Fleet:
             lane = self.lanes[plan.model] = Lane(plan, self._build, self._timer)
             for role, detector in zip(_ROLES, (lane.champion, lane.other), strict=True):
                 if detector is not None:
-                    detector.load(_part(state, f"{place}/{role}/"))
+                    detector.load(part(state, f"{place}/{role}"))
             for name, tally in (("own", lane.own), ("beside", lane.beside)):
                 tally.sums, tally.odd = state[f"{place}/{name}/sums"].copy(), state[f"{place}/{name}/odd"].copy()
         self.forget()
@@ -284,7 +285,3 @@ def joined(live: State, trained: State) -> dict[str, Array]:
     unseen = unseen[~np.isin(unseen, trained["free"])]
     rows = {name: np.concatenate((array, trained[name][unseen])) for name, array in live.items() if name != "free"}
     return rows | {"free": live["free"]}
-
-
-def _part(state: State, prefix: str) -> dict[str, Array]:
-    return {key.removeprefix(prefix): array for key, array in state.items() if key.startswith(prefix)}

@@ -6,6 +6,7 @@ from typing import Final, Protocol
 
 import polars as pl
 
+from vedette.core.arrays import part
 from vedette.core.frames import POINTS, TEMPLATES, Schema, empty
 from vedette.core.ports import Model
 from vedette.core.types import State
@@ -53,9 +54,9 @@ class Scorer:
     def load(self, state: State) -> None:
         """Become exactly what `state` was taken from; a model that it does not hold stays as it is."""
         for name, model in self._models.items():
-            part = {key.removeprefix(f"{name}/"): array for key, array in state.items() if key.startswith(f"{name}/")}
-            if part:
-                model.load(part)
+            own = part(state, name)
+            if own:
+                model.load(own)
 
     def learning(self, at: int) -> tuple[Learning, ...]:
         """How far each model is at `at` (UTC microseconds), for people."""

@@ -6,7 +6,7 @@ here knows an algorithm: it is handed an objective and a space.
 from vedette.train.dataset import SPANS, Dataset, Manifest, capped, inside, merged, without
 from vedette.train.engine import Inline, Processes
 from vedette.train.search import Choice, Found, Range, Space, search
-from vedette.train.settings import Family, SearchSettings, Selection, TrainSettings
+from vedette.train.settings import Family, SearchSettings, TrainSettings
 from vedette.train.shelf import Answers, Shelf
 from vedette.train.split import Cuts, by_time, folds, group_folds
 
@@ -23,7 +23,6 @@ __all__ = [
     "Processes",
     "Range",
     "SearchSettings",
-    "Selection",
     "Shelf",
     "Space",
     "TrainSettings",

@@ -1,51 +1,14 @@
 """What may be declared of a model's data and search."""
 
-import re
-from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
+from vedette.core.selection import Selection
 from vedette.core.settings import Settings
 
 Family = Literal["anomalies", "forecasts", "classes"]
 Share = Annotated[float, Field(gt=0, lt=1)]
-
-
-def _compilable(text: str) -> str:
-    try:
-        re.compile(text)
-    except re.error as error:
-        message = f"'{text}' is no regular expression: {error}"
-        raise ValueError(message) from error
-    return text
-
-
-class Selection(Settings):
-    """Which series, by regular expressions that the whole name and the whole value of labels match.
-
-    >>> Selection(name="http_.*", labels={"service": "shop"}).takes("http_requests", {"service": "shop"})
-    True
-    """
-
-    name: str = ".*"
-    labels: Mapping[str, str] = Field(default_factory=dict)
-
-    @field_validator("name")
-    @classmethod
-    def _pattern(cls, text: str) -> str:
-        return _compilable(text)
-
-    @field_validator("labels")
-    @classmethod
-    def _patterns(cls, labels: Mapping[str, str]) -> Mapping[str, str]:
-        return {key: _compilable(text) for key, text in labels.items()}
-
-    def takes(self, name: str, labels: Mapping[str, str]) -> bool:
-        """Whether a series of this name and these labels is selected; a label that is missing is empty."""
-        if not re.fullmatch(self.name, name):
-            return False
-        return all(re.fullmatch(pattern, labels.get(key, "")) for key, pattern in self.labels.items())
 
 
 class SearchSettings(Settings):

@@ -13,10 +13,10 @@ import polars as pl
 
 from vedette import config
 from vedette.app import ground as grounds
-from vedette.app.arrays import part, whole
 from vedette.app.families import Ground, Judged, Material, Parameters, Rival, Tell
 from vedette.app.ownership import owns
 from vedette.app.replaying import replayed
+from vedette.core.arrays import part, whole
 from vedette.core.catalogue import Catalogue, SeriesInfo
 from vedette.core.frames import POINTS, SERIES, from_rows
 from vedette.core.types import Finding, State

@@ -10,9 +10,9 @@ import polars as pl
 
 from vedette import config
 from vedette.app import ground as grounds
-from vedette.app.arrays import whole
 from vedette.app.events import features_of, read, recipe_of
 from vedette.app.families import Ground, Judged, Material, Parameters, Rival, Tell
+from vedette.core.arrays import whole
 from vedette.core.errors import Rejected
 from vedette.core.types import Finding, State
 from vedette.models.classes import Classifier

@@ -9,10 +9,10 @@ import polars as pl
 
 from vedette import config
 from vedette.app import ground as grounds
-from vedette.app.arrays import part, whole
 from vedette.app.families import Ground, Judged, Material, Parameters, Rival, Tell
 from vedette.app.ownership import owns
 from vedette.app.steps import KEPT, stepped
+from vedette.core.arrays import part, whole
 from vedette.core.types import Finding, State
 from vedette.models.forecasts import Outlook, grids
 from vedette.train import Cuts, Dataset, Found, Space, leaks

@@ -1,4 +1,4 @@
-"""The parts of an artefact: arrays under `PART/NAME`."""
+"""State in parts: arrays under `PART/NAME`, in a checkpoint as in an artefact."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ from vedette.core.types import State
 
 
 def part(arrays: State, name: str) -> dict[str, np.ndarray]:
-    """The arrays of one part, without its name.
+    """The arrays of one part, without its name; a part may be a path.
 
     >>> list(part({"model/ids": np.zeros(1), "golden/ids": np.zeros(1)}, "model"))
     ['ids']
